@@ -1,0 +1,1 @@
+"""An SMPP relay that judges every message before it reaches the SMS centre."""

@@ -1,0 +1,1 @@
+"""Text to the probability that it is commercial."""

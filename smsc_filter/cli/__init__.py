@@ -1,0 +1,5 @@
+"""The command line: one function a verb."""
+
+from smsc_filter.cli.parser import main
+
+__all__ = ["main"]

@@ -1,0 +1,255 @@
+"""Verbs about who agreed to hear from whom."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import orjson
+from sqlalchemy import Engine
+
+from smsc_filter.cli import records
+from smsc_filter.cli.common import console, day, fail, octets_bar, progress_bar, store, tell
+from smsc_filter.cli.verbs import Verbs
+from smsc_filter.records import consent_files, evidence, imports, verify, whitelist
+from smsc_filter.records.consents import ConsentEvent, consents_of_pairs, history, owner_ids, store_events
+from smsc_filter.records.database import reading
+from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.signature import SigningKey
+from smsc_filter.service.build import evidence_folder, make_projector, open_records, rebuild_declines, reply_seconds
+from smsc_filter.service.projector import Projector
+from smsc_filter.settings import Settings, read_settings
+from smsc_filter.state.projection import write_whitelist
+
+SHOWN_ERRORS = 20
+"""Wrong lines that are told one by one; more go into a file."""
+
+
+@contextmanager
+def projecting(settings: Settings, engine: Engine) -> Iterator[Projector]:
+    """A projector for as long as a verb takes."""
+    with store(settings) as client:
+        yield make_projector(settings, engine, client)
+
+
+def import_consents(options: argparse.Namespace) -> int:
+    """Take in consents from a CSV or JSON Lines file; they bind the next message."""
+    settings = read_settings(options.config)
+    path: Path = options.file
+    fingerprint = imports.fingerprint_of(path)
+    now = time.time()
+    with ExitStack() as stack:
+        engine = open_records(settings)
+        stack.callback(engine.dispose)
+        taking = imports.Import(engine, options.key or f"sha256:{fingerprint}", fingerprint)
+        if taking.summary.finished:
+            tell(f"{path}: imported before, nothing to do ({taking.summary}); --key NAME imports it once more")
+            return 0
+        if taking.summary.lines:
+            console.print(f"going on behind line {taking.summary.lines:,}", highlight=False)
+        projector = stack.enter_context(projecting(settings, engine))
+        errors = stack.enter_context(_ErrorReport(path, options.errors))
+        progress = stack.enter_context(octets_bar())
+        task = progress.add_task(path.name, total=path.stat().st_size)
+        rows: Iterator[consent_files.Row] = consent_files.read_consents(
+            path,
+            settings.numbers.msisdn,
+            now,
+            format=options.format,
+            after_line=taking.summary.lines,
+            on_octets=lambda octets: progress.advance(task, octets),
+        )
+        if options.evidence:
+            kept = evidence.keep_file(evidence_folder(settings), options.evidence)
+            rows = consent_files.with_evidence(rows, kept.sha256, kept.name)
+        for batch in taking.take(rows):
+            projector.apply()
+            errors.add(batch.errors)
+        summary = taking.summary
+    tell(f"{path}: {summary}")
+    if errors.file is not None:
+        tell(f"{path}: wrong lines are told in {errors.file}")
+    return 1 if summary.wrong else 0
+
+
+class _ErrorReport:
+    """Tells of wrong lines: the first on stderr, all of them in a file where there are many."""
+
+    def __init__(self, path: Path, file: Path | None) -> None:
+        self._path = path
+        self._asked = file
+        self.file: Path | None = None
+        self._held: list[str] = []
+        self._stack = ExitStack()
+
+    def add(self, errors: list[consent_files.RowError]) -> None:
+        """Tell of these."""
+        for error in errors:
+            line = f"{self._path}: {error}"
+            if len(self._held) < SHOWN_ERRORS:
+                self._held.append(line)
+                console.print(line, highlight=False, markup=False)
+            elif self.file is None:
+                self.file = self._asked or self._path.with_name(self._path.name + ".errors")
+                # Begun again behind a kill, what was told before stays in the file.
+                self._open = self._stack.enter_context(self.file.open("a", encoding="utf-8"))
+                self._open.writelines(f"{held}\n" for held in self._held)
+            if self.file is not None:
+                self._open.write(f"{line}\n")
+
+    def __enter__(self) -> _ErrorReport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def record_consent(options: argparse.Namespace) -> int:
+    """Put one consent, refusal or withdrawal on record; it binds the next message."""
+    settings = read_settings(options.config)
+    now = time.time()
+    try:
+        recipient = settings.numbers.msisdn(options.recipient)
+    except ValueError as error:
+        return fail(str(error))
+    if options.owner not in settings.owners:
+        return fail(f"--owner {options.owner} has no account and no sender; there are {', '.join(settings.owners)}")
+    now_ms = round(now * 1000)
+    kept = evidence.keep_file(evidence_folder(settings), options.evidence) if options.evidence else None
+    engine = open_records(settings)
+    try:
+        event = ConsentEvent(
+            recipient=recipient,
+            owner=options.owner,
+            state=options.state,
+            event_at_ms=now_ms,
+            received_at_ms=now_ms,
+            expires_at_ms=None if options.days is None else round((now + options.days * 86_400) * 1000),
+            topic=options.topic,
+            source=options.source,
+            reference=options.reference,
+            text_version=options.text_version,
+            evidence=kept.sha256 if kept else None,
+            evidence_name=kept.name if kept else None,
+        )
+        stored = store_events(engine, [event])
+        with projecting(settings, engine) as projector:
+            projector.apply()
+    except ValueError as error:
+        return fail(str(error))
+    finally:
+        engine.dispose()
+    tell(f"event {stored.ids[0]}: {recipient} {options.state} {options.owner}")
+    return 0
+
+
+def show_consents(options: argparse.Namespace) -> int:
+    """Show what a recipient told whom, with the chain of proof."""
+    settings = read_settings(options.config)
+    try:
+        recipient = settings.numbers.msisdn(options.recipient)
+    except ValueError as error:
+        return fail(str(error))
+    now = time.time()
+    engine = open_records(settings)
+    try:
+        events = history(engine, recipient, options.owner)
+        if not events:
+            return fail(f"nothing of {recipient} is on record")
+        owners = owner_ids(engine, {event.owner for _, event in events})
+        names = {id_: name for name, id_ in owners.items()}
+        with reading(engine) as connection:
+            pairs = [(recipient, id_) for id_ in names]
+            current = consents_of_pairs(connection, pairs, reply_seconds(settings), now)
+        for each in current:
+            about = f", topic {each.topic}" if each.topic else ""
+            until = f", until {day(each.status.until_ms / 1000)}" if each.status.until_ms else ""
+            state = each.status.state.name.lower().replace("_", "-")
+            tell(f"{names[each.owner_id]}{about}: {state} since {day(each.status.since_ms / 1000)}{until}")
+        key = SigningKey.open(settings.data_dir)
+        for id_, event in events:
+            tell(f"\n{_described(id_, event, evidence_folder(settings))}")
+            try:
+                receipt = verify.make_receipt(engine, id_, key, now)
+            except RecordsError as error:
+                tell(f"  receipt    none: {error}")
+                continue
+            tell(f"  chain      {receipt['previous'][:16]} -> {receipt['chain'][:16]}")
+            if options.receipts is not None:
+                options.receipts.mkdir(parents=True, exist_ok=True)
+                path = options.receipts / f"consent-{id_}.json"
+                path.write_bytes(orjson.dumps(receipt, option=orjson.OPT_INDENT_2))
+                tell(f"  receipt    {path}")
+    finally:
+        engine.dispose()
+    return 0
+
+
+def _described(id_: int, event: ConsentEvent, folder: Path) -> str:
+    shown = {
+        "learned": day(event.received_at_ms / 1000),
+        "until": event.expires_at_ms and day(event.expires_at_ms / 1000),
+        "topic": event.topic,
+        "source": event.source,
+        "reference": event.reference,
+        "wording": event.text_version,
+    }
+    if event.evidence is not None:
+        kept = evidence.Evidence(event.evidence, event.evidence_name or "")
+        wrong = evidence.wrong_file(folder, kept) if event.evidence_name else "is not kept here"
+        shown["evidence"] = f"sha256 {event.evidence}, {f'the file {wrong}' if wrong else event.evidence_name}"
+    lines = [f"event {id_}: {event.state} {event.owner} at {day(event.event_at_ms / 1000)}"]
+    return "\n".join(lines + [f"  {name:<10} {value}" for name, value in shown.items() if value])
+
+
+def rebuild_state(options: argparse.Namespace) -> int:
+    """Write the hot state of consents, decline register and whitelist anew from the records of law."""
+    settings = read_settings(options.config)
+    engine = open_records(settings)
+    try:
+        with store(settings) as client, progress_bar() as progress:
+            task = progress.add_task("consents", total=None)
+            projector = make_projector(settings, engine, client)
+            written, removed = projector.rebuild(lambda consents: progress.advance(task, consents))
+            pages = rebuild_declines(settings, engine, client)
+            write_whitelist(client, whitelist.entries(engine, time.time()))
+    finally:
+        engine.dispose()
+    tell(f"{written:,} consents written, {removed:,} removed that the records do not know; {pages:,} pages of declines")
+    return 0
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """``consent import|record|show|export|verify``, ``rebuild-state``."""
+    consent = verbs.group("consent", "who agreed to hear from whom")
+    one = consent.verb("import", import_consents, example="smsc-filter consent import consents.csv --config F")
+    names = f"{','.join(consent_files.REQUIRED)}[,{','.join(consent_files.OPTIONAL)}]"
+    one.add_argument("file", type=Path, metavar="FILE", help=f"CSV with the header {names}, or JSON Lines")
+    one.add_argument(
+        "--format", choices=consent_files.FORMATS, default="", help="by the ending of the name where not given"
+    )
+    one.add_argument(
+        "--key", help="names the import: begun again it goes on, finished it does nothing (default: of the content)"
+    )
+    one.add_argument("--errors", type=Path, metavar="FILE", help="where many wrong lines are told (default: beside it)")
+    one.add_argument("--evidence", type=Path, metavar="FILE", help="what shows these consents; a copy is kept")
+    example = "smsc-filter consent record 13800000001 withdrawn --owner shop-ltd --config F"
+    one = consent.verb("record", record_consent, example=example)
+    one.add_argument("recipient", metavar="RECIPIENT")
+    one.add_argument("state", choices=consent_files.KINDS)
+    one.add_argument("--owner", required=True)
+    one.add_argument("--topic", help="only this; everything the owner sends where not given")
+    one.add_argument("--days", type=float, help="a grant ends after so many days")
+    one.add_argument("--source", default="command line", help="where it was said")
+    one.add_argument("--reference", default="", help="what to ask the source for")
+    one.add_argument("--text-version", default="", help="which wording was agreed to")
+    one.add_argument("--evidence", type=Path, metavar="FILE", help="what shows it; a copy is kept")
+    one = consent.verb("show", show_consents, example="smsc-filter consent show 13800000001 --receipts receipts")
+    one.add_argument("recipient", metavar="RECIPIENT")
+    one.add_argument("--owner", help="only what was told to this one")
+    one.add_argument("--receipts", type=Path, metavar="DIR", help="write a receipt for every event there")
+    records.add_consent_verbs(consent)
+    verbs.verb("rebuild-state", rebuild_state, example="smsc-filter rebuild-state --config smsc-filter.toml")

@@ -1,0 +1,64 @@
+"""Verbs about single texts and decisions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import orjson
+
+from smsc_filter.classifier.scorer import KINDS, Scorer
+from smsc_filter.cli.common import fail, tell
+from smsc_filter.cli.verbs import Verbs
+from smsc_filter.policy.record import id_from_text, id_to_text
+from smsc_filter.records.explain import describe, find_decision, find_outcome
+from smsc_filter.service.build import load_rules, model_folder, open_records
+from smsc_filter.settings import read_settings
+
+
+def classify(options: argparse.Namespace) -> int:
+    """Score texts from stdin, a line each; JSON Lines out."""
+    settings = read_settings(options.config)
+    scorer = Scorer.load(model_folder(settings))
+    threshold = load_rules(settings, scorer).thresholds[options.purpose]
+    stdin = sys.stdin.buffer
+    while lines := stdin.readlines(1 << 16):
+        texts = [line.rstrip(b"\r\n").decode("utf-8", "replace") for line in lines]
+        scores = scorer.score(texts)
+        for score, kind in zip(scores.score.tolist(), scores.kind.tolist(), strict=True):
+            result = {"score": round(score, 6), "commercial": score >= threshold, "kind": KINDS[kind]}
+            sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Print one decision in words."""
+    settings = read_settings(options.config)
+    try:
+        decision_id = int(options.id) if options.id.isdigit() and len(options.id) > 13 else id_from_text(options.id)
+        id_to_text(decision_id)  # says so where the number is none
+    except ValueError as error:
+        return fail(str(error))
+    engine = open_records(settings)
+    try:
+        decision = find_decision(engine, decision_id)
+        if decision is None:
+            return fail(f"no decision {options.id} on record; one younger than a second may be on its way")
+        tell(describe(decision, find_outcome(engine, decision_id)))
+    finally:
+        engine.dispose()
+    return 0
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """``classify``, ``explain``."""
+    one = verbs.verb("classify", classify, example="echo 'Your code is 4711' | smsc-filter classify")
+    one.add_argument(
+        "--purpose",
+        choices=("commercial", "service", "person"),
+        default="commercial",
+        help="whose threshold decides (default: commercial)",
+    )
+    one = verbs.verb("explain", explain, example="smsc-filter explain 01H4C9M2Q7R3T --config smsc-filter.toml")
+    one.add_argument("id", metavar="DECISION_ID")

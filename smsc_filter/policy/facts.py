@@ -1,0 +1,114 @@
+"""Facts: what the stores know that bears on one message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smsc_filter.policy.measures import Measure
+    from smsc_filter.policy.template import Parameters
+    from smsc_filter.policy.verdict import Cause
+    from smsc_filter.policy.whitelist import WhitelistEntry
+
+
+class ConsentState(IntEnum):
+    """What a subscriber said of an owner. The numbers are what the hot state keeps."""
+
+    NONE = 0
+    GRANTED = 1
+    REFUSED = 2
+    WITHDRAWN = 3
+    REQUESTED = 4
+    """Asked, and still within the time for an answer."""
+    DEEMED_REFUSED = 5
+    """Asked, and silent for that time."""
+    EXPIRED = 6
+    """Granted until a time that is past."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A cap on how much may be sent within any run of ``seconds``."""
+
+    seconds: int
+    cap: int
+    article: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A registered source address: whose it is, what for, and how much it may send."""
+
+    address: str
+    """Canonical; of a range, the one address of it that wrote."""
+    owner: str
+    purpose: str
+    """"commercial", "service" or "person"."""
+    windows: tuple[Window, ...]
+    suspended: bool = False
+    topic: str | None = None
+    """What it writes about: a consent to that topic is enough, and needed where there is none to everything."""
+    suspension: Measure | None = None
+    """The measure it is suspended by; see ``policy.measures``."""
+
+
+class Facts:
+    """What is known of one message besides its text."""
+
+    __slots__ = (
+        "cleared",
+        "commercial",
+        "consent",
+        "declined",
+        "owner",
+        "parameters",
+        "refused_part",
+        "request",
+        "score",
+        "sender",
+        "similar",
+        "whole",
+    )
+
+    def __init__(
+        self,
+        owner: str,
+        sender: Sender | None,
+        score: float,
+        commercial: bool,
+        consent: ConsentState = ConsentState.NONE,
+        cleared: WhitelistEntry | None = None,
+        refused_part: Cause | None = None,
+        *,
+        whole: bool = True,
+        request: bool = False,
+        similar: bool = False,
+        declined: str | None = None,
+        parameters: Parameters | None = None,
+    ) -> None:
+        self.owner = owner
+        """Of the account that sent the message."""
+        self.sender = sender
+        """None: no such address is registered for that owner."""
+        self.score = score
+        """Probability that the text is commercial; -1 where there is no text to score."""
+        self.commercial = commercial
+        """Whether the score reaches the threshold for this kind of sender, or the text asks for consent."""
+        self.consent = consent
+        """Asked of commercial text, and of other text of owners who advertise."""
+        self.cleared = cleared
+        """The appeal that speaks for this message."""
+        self.refused_part = refused_part
+        """Why an earlier part of the same message was refused."""
+        self.whole = whole
+        """Whether every part of the message has come."""
+        self.request = request
+        """Whether the text asks for consent."""
+        self.similar = similar
+        """Whether the text is like one that came before the recipient refused its owner."""
+        self.declined = declined
+        """What the recipient declines that this message would be, as ``policy.wishes`` spells it."""
+        self.parameters = parameters
+        """What optional parameters mean on this account; None where the rules ask for none."""

@@ -1,0 +1,170 @@
+"""What is said how in the languages of a profile: replies, requests for consent, and what commercial text carries.
+
+A text asks for consent when it offers a reply that grants ("回复Y同意接收", "Reply YES to subscribe"); a provider may
+also mark one with the parameter its account names (``consent_request_tag``).
+
+``languages/*.toml`` hold the words and patterns; a profile names the languages it expects, which are read together.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from pydantic import ConfigDict, TypeAdapter
+
+GRANTED: Final = "granted"
+WITHDRAWN: Final = "withdrawn"
+
+MAX_REMEMBERED: Final = 4096
+"""Texts whose duties are remembered."""
+
+Patterns = tuple[re.Pattern[str], ...]
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyWords:
+    """``[reply]``: what a subscriber writes back."""
+
+    __pydantic_config__ = _STRICT
+
+    withdraw: tuple[str, ...]
+    grant: tuple[str, ...]
+    filler: tuple[str, ...]
+    """What may stand around them and says nothing."""
+    sentences: tuple[str, ...]
+    """Patterns that withdraw in a sentence, over folded text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestWords:
+    """``[request]``: patterns of a text that asks for consent, and of what it has to state."""
+
+    __pydantic_config__ = _STRICT
+
+    asks: tuple[str, ...]
+    kind: tuple[str, ...]
+    frequency: tuple[str, ...]
+    period: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyWords:
+    """``[duties]``: patterns of what commercial text carries."""
+
+    __pydantic_config__ = _STRICT
+
+    name: tuple[str, ...]
+    contact: tuple[str, ...]
+    refuse: tuple[str, ...]
+
+
+class Carried(NamedTuple):
+    """Which of its duties a commercial text fulfils."""
+
+    name: bool
+    contact: bool
+    refuse: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """One file."""
+
+    __pydantic_config__ = _STRICT
+
+    reply: ReplyWords
+    request: RequestWords
+    duties: DutyWords
+
+
+class Wording:
+    """Several languages read together, compiled."""
+
+    def __init__(self, languages: Iterable[Language]) -> None:
+        """Compile ``languages``.
+
+        Raises:
+            re.error: a pattern is wrong.
+        """
+        languages = tuple(languages)
+        replies = [each.reply for each in languages]
+        requests = [each.request for each in languages]
+        duties = [each.duties for each in languages]
+        self.meanings = {
+            **{word: None for each in replies for word in each.filler},
+            **{word: GRANTED for each in replies for word in each.grant},
+            **{word: WITHDRAWN for each in replies for word in each.withdraw},
+        }
+        """Word -> what it means; None: nothing."""
+        self.word = re.compile(_alternatives(self.meanings))
+        self.sentences = _compiled(pattern for each in replies for pattern in each.sentences)
+        self.asks = _compiled(pattern for each in requests for pattern in each.asks)
+        self._statements = {
+            "type": _compiled(pattern for each in requests for pattern in each.kind),
+            "frequency": _compiled(pattern for each in requests for pattern in each.frequency),
+            "period": _compiled(pattern for each in requests for pattern in each.period),
+        }
+        self._name = _compiled(pattern for each in duties for pattern in each.name)
+        self._contact = _compiled(pattern for each in duties for pattern in each.contact)
+        self._refuse = _compiled(pattern for each in duties for pattern in each.refuse)
+        # A campaign is one text to many; three searches take some microseconds.
+        self.carried = lru_cache(maxsize=MAX_REMEMBERED)(self._carried)
+
+    def asks_for_consent(self, text: str) -> bool:
+        """Whether ``text`` offers a reply that grants."""
+        return found(self.asks, text.lower())
+
+    def missing_statements(self, text: str) -> list[str]:
+        """Which of type, frequency and period a request does not state."""
+        folded = text.lower()
+        return [name for name, patterns in self._statements.items() if not found(patterns, folded)]
+
+    def _carried(self, text: str) -> Carried:
+        """What a commercial text carries of what it has to."""
+        folded = text.lower()
+        return Carried(found(self._name, folded), found(self._contact, folded), found(self._refuse, folded))
+
+
+def found(patterns: Patterns, folded: str) -> bool:
+    """Whether any pattern is in a text in lower case."""
+    return any(pattern.search(folded) is not None for pattern in patterns)
+
+
+def language_names() -> list[str]:
+    """The languages that come with the package."""
+    folder = files("smsc_filter.policy") / "languages"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def read_language(name: str) -> Language:
+    """One of ``language_names``.
+
+    Raises:
+        ValueError: its file is wrong.
+    """
+    text = (files("smsc_filter.policy") / "languages" / f"{name}.toml").read_text(encoding="utf-8")
+    return TypeAdapter(Language).validate_python(tomllib.loads(text))
+
+
+def _compiled(patterns: Iterable[str]) -> Patterns:
+    # Apart and without IGNORECASE, the engine skips to where the first letter of a pattern stands; as alternatives
+    # of one expression, or in any case, it tries every place of a text, which takes twenty times as long.
+    return tuple(re.compile(pattern, re.DOTALL) for pattern in patterns)
+
+
+def _alternatives(words: Iterable[str]) -> str:
+    """Any of ``words`` and the blank behind it.
+
+    Words of letters stand between blanks; a script without blanks writes its words in a row, so there it is optional.
+    The longest is tried first, which keeps 不同意 from being read as 同意 behind a stray 不.
+    """
+    ordered = sorted(words, key=lambda word: (-len(word), word))
+    return "|".join(re.escape(word) + (" " if word.isascii() else " ?") for word in ordered)

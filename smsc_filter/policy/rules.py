@@ -1,0 +1,364 @@
+"""Rules: what a profile sets, each number with the article it comes from."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from smsc_filter.policy.language import Wording, language_names, read_language
+from smsc_filter.policy.zones import Zones, minute_of
+from smsc_filter.sms.coding import encode_text
+
+MOST_CONFIRMATION_OCTETS: Final = 140
+
+PURPOSES: Final = ("commercial", "service", "person")
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+class ProfileError(Exception):
+    """A rule profile that cannot be used; the message names file, key and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """A duty without a number."""
+
+    __pydantic_config__ = _STRICT
+
+    article: str
+    """Where it comes from, as it is cited in findings."""
+    seen: bool
+    """Whether the article was read at a source, or is recalled and to be checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """How much one sender of a kind may send."""
+
+    __pydantic_config__ = _STRICT
+
+    hour: int = 0
+    """Messages in any 3,600 s; 0: no cap."""
+    day: int = 0
+    """Messages in any 86,400 s; 0: no cap."""
+    article: str
+    seen: bool
+
+    def __post_init__(self) -> None:
+        if self.hour < 0 or self.day < 0:
+            raise ValueError("a cap is not below 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number and where it comes from."""
+
+    __pydantic_config__ = _STRICT
+
+    value: Annotated[int, Field(ge=0)]
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """``[retention]``: how long records of law are kept."""
+
+    __pydantic_config__ = _STRICT
+
+    records_months: Figure
+    """Decisions, with the content where the law asks for it."""
+    proof_months: Figure
+    """Proofs of consent."""
+    subscription_months_after_end: Figure
+    """Consent states, counted from the end of the relation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRules:
+    """``[request]``: asking for consent."""
+
+    __pydantic_config__ = _STRICT
+
+    reply_days: Figure
+    """Silence for so long is a refusal."""
+    article: str
+    seen: bool
+
+    @property
+    def reply_seconds(self) -> int:
+        """The same in seconds."""
+        return self.reply_days.value * 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyRules:
+    """``[reply]``: what is answered to a subscriber who withdraws."""
+
+    __pydantic_config__ = _STRICT
+
+    confirmation: str = ""
+    """Sent once, when a consent is withdrawn; empty: nothing is. No marketing belongs here."""
+    article: str
+    seen: bool
+
+    def __post_init__(self) -> None:
+        octets, _ = encode_text(self.confirmation)
+        if len(octets) > MOST_CONFIRMATION_OCTETS:
+            raise ValueError(f"confirmation takes {len(octets)} octets; {MOST_CONFIRMATION_OCTETS} fit one message")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarRules:
+    """``[similar]``: the same or similar text after a refusal."""
+
+    __pydantic_config__ = _STRICT
+
+    keep_days: Figure
+    """How long after a commercial text a refusal still speaks of it too; behind a refusal it is kept for good."""
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """``[quiet]``: when commercial text is not sent, by the recipient's clock."""
+
+    __pydantic_config__ = _STRICT
+
+    begin: str
+    """HH:MM."""
+    end: str
+    article: str
+    seen: bool
+    begin_minute: int = field(init=False)
+    end_minute: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "begin_minute", minute_of(self.begin))
+        object.__setattr__(self, "end_minute", minute_of(self.end))
+        if self.begin_minute == self.end_minute:
+            raise ValueError("begin and end are the same; leave [quiet] out where no hours are quiet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDuty:
+    """Something a commercial text has to carry."""
+
+    __pydantic_config__ = _STRICT
+
+    action: Literal["reject", "tag", "ignore"]
+    """What becomes of a text without it: refused, sent and put on record, or nothing."""
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duties:
+    """``[duties]``: what commercial text carries."""
+
+    __pydantic_config__ = _STRICT
+
+    name: TextDuty
+    contact: TextDuty
+    refuse: TextDuty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclineRules:
+    """``[decline]``: lists on which subscribers decline messages in general."""
+
+    __pydantic_config__ = _STRICT
+
+    consent_counts_more: bool
+    """Whether a consent to one owner outweighs a general decline."""
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateRules:
+    """``[template]``: texts have a registered template."""
+
+    __pydantic_config__ = _STRICT
+
+    chain: bool
+    """Whether the hash of the chain is checked, on accounts whose chain is known."""
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureRules:
+    """``[measures]``: what measures against a party rest on."""
+
+    __pydantic_config__ = _STRICT
+
+    notice_hours: Figure
+    """Least time between a notice and the suspension it announces."""
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A rule profile as its file writes it."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    title: str
+    languages: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Whose words replies, requests and commercial texts are read by."""
+    identity: Duty
+    content: Duty
+    consent: Duty
+    request: RequestRules
+    reply: ReplyRules
+    similar: SimilarRules
+    decline: DeclineRules
+    duties: Duties
+    appeal: Duty
+    prohibited: Duty
+    measures: MeasureRules
+    quota: dict[str, Caps]
+    retention: Retention
+    zones: dict[str, tuple[str, ...]]
+    """Prefix of a number -> the time zones it may be in; "" for every other number."""
+    quiet: QuietHours | None = None
+    template: TemplateRules | None = None
+    categories: dict[str, str] = field(default_factory=dict)
+    """Of a preference register: its code -> the name it has in wishes."""
+
+    def __post_init__(self) -> None:
+        if set(self.quota) != set(PURPOSES):
+            raise ValueError(f"quota has to speak of {', '.join(PURPOSES)}")
+        if unknown := set(self.languages) - set(language_names()):
+            raise ValueError(f"languages: {', '.join(sorted(unknown))} is none of {', '.join(language_names())}")
+        Zones(self.zones)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """A profile together with what the operator and the model add to it."""
+
+    profile: str
+    identity: Duty
+    content: Duty
+    consent: Duty
+    request: RequestRules
+    reply: ReplyRules
+    similar: SimilarRules
+    decline: DeclineRules
+    duties: Duties
+    appeal: Duty
+    prohibited_article: str
+    quota: Mapping[str, Caps]
+    retention: Retention
+    thresholds: Mapping[str, float]
+    """Purpose of the sender -> score from which its text is commercial."""
+    wording: Wording = field(compare=False)
+    zones: Zones = field(compare=False)
+    quiet: QuietHours | None = None
+    template: TemplateRules | None = None
+    prohibited: re.Pattern[str] | None = field(default=None, compare=False)
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the package."""
+    folder = files("smsc_filter.policy") / "profiles"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def read_profile(name: str) -> Profile:
+    """A profile of the package by its name, or an operator's own by the path of its file, which ends in ``.toml``.
+
+    Raises:
+        ProfileError: there is none of that name, or its file is wrong; one line that says where.
+    """
+    if name.endswith(".toml"):
+        source = name
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProfileError(f"{name}: cannot be read: {error}") from error
+    elif name in profile_names():
+        source = f"profiles/{name}.toml"
+        text = (files("smsc_filter.policy") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise ProfileError(f"no rule profile {name!r}; there are {', '.join(profile_names())}, or a path to a .toml")
+    try:
+        return TypeAdapter(Profile).validate_python(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{source}: is not TOML: {error}") from error
+    except ValidationError as error:
+        raise ProfileError(f"{source}: {_in_words(error)}") from error
+
+
+def hours_of(text: str) -> tuple[str, str]:
+    """The two times of "HH:MM-HH:MM".
+
+    Raises:
+        ValueError: it is no such pair.
+    """
+    begin, dash, end = text.partition("-")
+    if not dash or minute_of(begin) == minute_of(end):
+        raise ValueError(f"quiet_hours is {text!r}; HH:MM-HH:MM is expected, or none")
+    return begin, end
+
+
+def with_quiet_hours(profile: Profile, text: str) -> Profile:
+    """``profile`` with the quiet hours an operator set: "HH:MM-HH:MM", "none", or "" for its own."""
+    if not text:
+        return profile
+    if text == "none":
+        return replace(profile, quiet=None)
+    begin, end = hours_of(text)
+    return replace(profile, quiet=QuietHours(begin=begin, end=end, article="set by the operator", seen=True))
+
+
+def make_rules(profile: Profile, thresholds: Mapping[str, float], prohibited: re.Pattern[str] | None = None) -> Rules:
+    """The rules by which messages are judged."""
+    return Rules(
+        profile=profile.name,
+        identity=profile.identity,
+        content=profile.content,
+        consent=profile.consent,
+        request=profile.request,
+        reply=profile.reply,
+        similar=profile.similar,
+        decline=profile.decline,
+        duties=profile.duties,
+        appeal=profile.appeal,
+        prohibited_article=profile.prohibited.article,
+        quota=profile.quota,
+        retention=profile.retention,
+        thresholds=thresholds,
+        wording=Wording(read_language(name) for name in profile.languages),
+        zones=Zones(profile.zones),
+        quiet=profile.quiet,
+        template=profile.template,
+        prohibited=prohibited,
+    )
+
+
+def _in_words(error: ValidationError) -> str:
+    """The first thing wrong with a profile: key, value and what is expected."""
+    first = error.errors()[0]
+    key = ".".join(str(step) for step in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("missing", "missing_argument"):
+        return f"{key} is missing; every rule names its article, and whether it was seen or is recalled"
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{key} is not a key of a profile"
+    if first["type"] == "value_error":
+        return f"{key}: {reason}" if key else reason
+    return f"{key} = {first['input']!r}: {reason[0].lower()}{reason[1:]}"

@@ -1,0 +1,1 @@
+"""Records of law, in SQL."""

@@ -1,0 +1,167 @@
+"""Opens the database of the records of law and brings its tables up to date.
+
+SQLite is the embedded default; PostgreSQL serves more than one machine. The two differ here and in the
+fastest way to insert, nowhere else.
+
+A transaction that means to write asks for the write lock at its beginning (``writing``). Left to itself
+SQLite takes it at the first change, and a transaction that has read before then fails at once when another
+has written in between: no time-out helps.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
+
+from smsc_filter.records.errors import RecordsError, SqlUnavailable
+
+FILE_NAME: Final = "records.sqlite3"
+DIALECTS: Final = ("sqlite", "postgresql")
+
+BUSY_SECONDS: Final = 30.0
+"""Longest wait for another writer, since SQLite has room for one; 5,000 rows hold it for some 20 ms."""
+
+# Any number does, as long as no other application on the same database takes it.
+_MIGRATION_LOCK = 0x736D7363
+
+
+def open_database(url: str, data_dir: Path) -> Engine:
+    """The database at ``url``, its tables as this version needs them.
+
+    Any number of processes may open it at once: the first one makes the tables, the others wait for it.
+
+    Args:
+        url: an SQLAlchemy URL of SQLite or PostgreSQL; empty for the SQLite file in ``data_dir``.
+        data_dir: is made when missing; used only with an empty ``url``.
+
+    Raises:
+        RecordsError: the URL, the file or its content is of no use; the sentence says which and why.
+        SqlUnavailable: the database does not answer.
+    """
+    target = _target(url, data_dir)
+    shown = target.render_as_string(hide_password=True)
+    try:
+        engine = create_engine(target)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise RecordsError(f"records.database_url {shown}: {error}") from error
+    if engine.dialect.name == "sqlite":
+        _listen_sqlite(engine)
+    try:
+        _upgrade(engine)
+    except CommandError as error:
+        engine.dispose()
+        raise RecordsError(f"records.database_url {shown}: made by another version of smsc-filter: {error}") from error
+    except SqlUnavailable as error:
+        engine.dispose()
+        raise SqlUnavailable(f"records.database_url {shown}: {error}") from error
+    except (SQLAlchemyError, OSError) as error:
+        engine.dispose()
+        raise RecordsError(f"records.database_url {shown}: {_reason(error)}") from error
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: committed at the end, rolled back whole when anything is raised.
+
+    Raises:
+        SqlUnavailable: the database does not answer, or another writer kept it for ``BUSY_SECONDS``.
+    """
+    with _translated(), engine.connect() as connection:
+        connection = connection.execution_options(sqlite_begin="IMMEDIATE")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that reads; each statement sees one state, whatever others write meanwhile.
+
+    Raises:
+        SqlUnavailable: the database does not answer.
+    """
+    with _translated(), engine.connect() as connection:
+        yield connection
+
+
+def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that leaves a row alone whose key is there already."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise SqlUnavailable(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """The database's own words, without the statement and its values: they may hold texts and numbers."""
+    return str(error.orig) if isinstance(error, DBAPIError) else str(error)
+
+
+def _target(url: str, data_dir: Path) -> URL:
+    if not url:
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecordsError(f"data_dir {data_dir}: {error.strerror}") from error
+        return URL.create("sqlite", database=str(data_dir / FILE_NAME))
+    try:
+        target = make_url(url)
+    except ArgumentError as error:
+        raise RecordsError("records.database_url is no URL such as postgresql+psycopg://user@host/name") from error
+    if target.get_backend_name() not in DIALECTS:
+        raise RecordsError(
+            f"records.database_url is of {target.get_backend_name()}, {' or '.join(DIALECTS)} is expected"
+        )
+    if target.get_backend_name() == "sqlite" and target.database in (None, "", ":memory:"):
+        raise RecordsError("records.database_url names no file; records in memory would be gone with the process")
+    return target
+
+
+def _listen_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: object) -> None:
+        # sqlite3 would begin transactions by itself, late and never for DDL; ``_begin`` does it instead.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # What is committed here leaves the stream, so it must survive a power cut: FULL. NORMAL would save
+        # one fsync a transaction, about 1 ms for thousands of rows.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+
+
+def _upgrade(engine: Engine) -> None:
+    """Run what migrations are missing, in one transaction that holds off whoever else would do the same."""
+    with as_file(files("smsc_filter.records") / "migrations") as scripts, writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        config = Config()
+        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,277 @@
+"""Keeps notices and measures; ``policy.measures`` says what each step does.
+
+No suspension without a notice: it is looked for here, with the lead time the profile asks, and the table refuses a
+suspension that names none, whoever writes it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, RowMapping, insert, or_, select, update
+
+from smsc_filter.policy.measures import SCOPES, Measure, Step
+from smsc_filter.records.database import reading, writing
+from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.tables import measure_events, measures, notices
+
+CODE_LETTERS: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""No letter that is taken for another, on paper or by ear."""
+
+CODE_LENGTH: Final = 8
+"""30^8 codes: nobody finds another party's by trying."""
+
+
+class NoticeMissing(RecordsError):
+    """A suspension without a notice before it, or too soon after it: serve one, or wait; nothing was imposed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a party was told."""
+
+    id: int
+    scope: str
+    subject: str
+    channel: str
+    reason: str
+    at: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureRecord:
+    """A measure with what is on record about it."""
+
+    measure: Measure
+    reason: str
+    notice_id: int | None
+    appeal_id: str | None
+    lifted_at: float | None
+
+
+def serve_notice(engine: Engine, *, scope: str, subject: str, channel: str, reason: str, by: str, now: float) -> Notice:
+    """Put on record that a party was told at ``now`` what it did and that it may be suspended.
+
+    Raises:
+        ValueError: the scope is unknown, or a field is empty.
+        SqlUnavailable: the database does not answer.
+    """
+    if scope not in SCOPES:
+        raise ValueError(f"scope is {scope!r}, one of {', '.join(SCOPES)} is expected")
+    for name, value in (("subject", subject), ("channel", channel), ("reason", reason), ("by", by)):
+        if not value.strip():
+            raise ValueError(f"{name} is empty; a notice is evidence and says who was told what, how and by whom")
+    with writing(engine) as connection:
+        row = connection.execute(
+            insert(notices)
+            .values(scope=scope, subject=subject, channel=channel, reason=reason, at_ms=round(now * 1000), by=by)
+            .returning(*notices.c)
+        )
+        return _notice(row.mappings().one())
+
+
+def impose(
+    engine: Engine,
+    *,
+    step: Step,
+    scope: str,
+    subject: str,
+    reason: str,
+    article: str,
+    by: str,
+    now: float,
+    begins_at: float | None = None,
+    ends_at: float | None = None,
+    notice_id: int | None = None,
+    notice_seconds: float = 0.0,
+    per_hour: int | None = None,
+    binds: Mapping[str, int] | None = None,
+) -> MeasureRecord:
+    """Impose a measure.
+
+    Args:
+        engine: what ``open_database`` gave.
+        step: how far it goes.
+        scope: "sender", "account" or "owner".
+        subject: whom it is about.
+        reason: what the party did.
+        article: what it rests on.
+        by: who imposes it.
+        now: epoch seconds.
+        begins_at: epoch seconds; not given: at once, a suspension as soon as its notice allows.
+        ends_at: epoch seconds; None: until it is lifted.
+        notice_id: of the notice before a suspension; not given, the newest one to the same party is taken.
+        notice_seconds: least time from the notice to the beginning of a suspension.
+        per_hour: with a throttle, see ``Measure``.
+        binds: with no new resources, see ``Measure``.
+
+    Raises:
+        NoticeMissing: a suspension whose party was not told, or not long enough before.
+        ValueError: the fields do not fit together; the sentence says which.
+        SqlUnavailable: the database does not answer.
+    """
+    for name, value in (("reason", reason), ("article", article), ("by", by)):
+        if not value.strip():
+            raise ValueError(f"{name} is empty; a measure says what it rests on and who answers for it")
+    with writing(engine) as connection:
+        notice: Notice | None = None
+        if step is Step.SUSPEND:
+            notice = _notice_before(connection, scope, subject, notice_id)
+            earliest = notice.at + notice_seconds
+            begins_at = max(now, earliest) if begins_at is None else begins_at
+            if begins_at < earliest:
+                raise NoticeMissing(
+                    f"notice {notice.id} was served {(begins_at - notice.at) / 3600:.1f} h before the suspension would "
+                    f"begin, {notice_seconds / 3600:g} h are needed: begin later"
+                )
+        elif notice_id is not None:
+            raise ValueError("a notice goes with a suspension; the other steps need none")
+        begins_at = now if begins_at is None else begins_at
+        if begins_at < now:
+            raise ValueError(f"begins_at {begins_at} is before now, {now}: a measure does not reach back")
+        measure = Measure(
+            id=0,
+            step=step,
+            scope=scope,
+            subject=subject,
+            begins_at=begins_at,
+            ends_at=ends_at,
+            article=article,
+            appeal_code="".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH)),
+            per_hour=per_hour,
+            binds=binds or {},
+        )
+        row = connection.execute(
+            insert(measures)
+            .values(
+                step=step.value,
+                scope=scope,
+                subject=subject,
+                reason=reason,
+                article=article,
+                notice_id=notice.id if notice else None,
+                appeal_code=measure.appeal_code,
+                per_hour=per_hour,
+                binds=dict(binds) if binds else None,
+                begins_at_ms=round(begins_at * 1000),
+                ends_at_ms=None if ends_at is None else round(ends_at * 1000),
+            )
+            .returning(*measures.c)
+        )
+        done = _record(row.mappings().one())
+        _note(connection, done.measure.id, "imposed", now, by, reason)
+        return done
+
+
+def lift(engine: Engine, measure_id: int, *, by: str, note: str, now: float) -> bool:
+    """End a measure at ``now``; False when there is none of that id, or it was lifted before."""
+    with writing(engine) as connection:
+        row = measures.c
+        done = connection.execute(
+            update(measures).where(row.id == measure_id, row.lifted_at_ms.is_(None)).values(lifted_at_ms=_ms(now))
+        )
+        if done.rowcount != 1:
+            return False
+        _note(connection, measure_id, "lifted", now, by, note)
+        return True
+
+
+def note_appeal(engine: Engine, appeal_code: str, appeal_id: str, *, by: str, now: float) -> MeasureRecord:
+    """Put on record that a party objects to the measure behind ``appeal_code``.
+
+    Raises:
+        ValueError: no measure has that code.
+    """
+    with writing(engine) as connection:
+        row = connection.execute(
+            update(measures)
+            .where(measures.c.appeal_code == appeal_code.strip().upper())
+            .values(appeal_id=appeal_id)
+            .returning(*measures.c)
+        ).mappings()
+        found = row.one_or_none()
+        if found is None:
+            raise ValueError("no measure has this appeal code; it stands in the notice of the measure")
+        _note(connection, found["id"], "appealed", now, by, f"appeal {appeal_id}")
+        return _record(found)
+
+
+def standing(engine: Engine, now: float, *, ended: bool = False) -> list[MeasureRecord]:
+    """The measures in force at ``now`` or to come, in the order in which they were imposed; all with ``ended``."""
+    row = measures.c
+    query = select(measures).order_by(row.id)
+    if not ended:
+        now_ms = _ms(now)
+        query = query.where(row.lifted_at_ms.is_(None), or_(row.ends_at_ms.is_(None), row.ends_at_ms > now_ms))
+    with reading(engine) as connection:
+        return [_record(values) for values in connection.execute(query).mappings()]
+
+
+def history(engine: Engine, measure_id: int) -> list[dict[str, Any]]:
+    """What happened to a measure, oldest first."""
+    row = measure_events.c
+    query = select(measure_events).where(row.measure_id == measure_id).order_by(row.id)
+    with reading(engine) as connection:
+        return [dict(values) for values in connection.execute(query).mappings()]
+
+
+def served_notices(engine: Engine) -> list[Notice]:
+    """Every notice, oldest first."""
+    with reading(engine) as connection:
+        return [_notice(values) for values in connection.execute(select(notices).order_by(notices.c.id)).mappings()]
+
+
+def _notice_before(connection: Connection, scope: str, subject: str, notice_id: int | None) -> Notice:
+    row = notices.c
+    query = select(notices).where(row.scope == scope, row.subject == subject).order_by(row.id.desc()).limit(1)
+    if notice_id is not None:
+        query = query.where(row.id == notice_id)
+    found = connection.execute(query).mappings().one_or_none()
+    if found is None:
+        which = f"notice {notice_id} was" if notice_id is not None else "no notice was"
+        raise NoticeMissing(
+            f"{which} {'not ' if notice_id is not None else ''}served to {scope} {subject}: "
+            "tell the party first and put it on record (measure notice)"
+        )
+    return _notice(found)
+
+
+def _note(connection: Connection, measure_id: int, event: str, now: float, by: str, note: str) -> None:
+    values = {"measure_id": measure_id, "event": event, "at_ms": _ms(now), "by": by, "note": note}
+    connection.execute(insert(measure_events), values)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _notice(row: RowMapping) -> Notice:
+    values = dict(row)
+    return Notice(at=values.pop("at_ms") / 1000, **values)
+
+
+def _record(row: RowMapping) -> MeasureRecord:
+    lifted = row["lifted_at_ms"]
+    measure = Measure(
+        id=row["id"],
+        step=Step(row["step"]),
+        scope=row["scope"],
+        subject=row["subject"],
+        begins_at=row["begins_at_ms"] / 1000,
+        ends_at=None if row["ends_at_ms"] is None else row["ends_at_ms"] / 1000,
+        article=row["article"],
+        appeal_code=row["appeal_code"],
+        per_hour=row["per_hour"],
+        binds=row["binds"] or {},
+    )
+    return MeasureRecord(
+        measure=measure,
+        reason=row["reason"],
+        notice_id=row["notice_id"],
+        appeal_id=row["appeal_id"],
+        lifted_at=None if lifted is None else lifted / 1000,
+    )

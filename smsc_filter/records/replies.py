@@ -1,0 +1,90 @@
+"""What subscribers told us by a reply, on its way through the durable stream: field ``c`` of an entry.
+
+A worker puts it there, and into the hot state, before the reply is acknowledged (``state/scripts``).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import orjson
+from sqlalchemy import Connection
+
+from smsc_filter.policy.record import EntryError
+from smsc_filter.records.consents import MOST_TOPIC_OCTETS, STATES, ConsentEvent, append_events, owner_names
+
+FIELD: Final = b"c"
+
+_TYPES: Final[tuple[Any, ...]] = (str, int, str, int, int, (str, type(None)), str, str, str)
+
+
+class Reply(NamedTuple):
+    """One event of field ``c``, in the order in which it stands there."""
+
+    recipient: str
+    owner_id: int
+    kind: str
+    event_at_ms: int
+    received_at_ms: int
+    topic: str | None
+    source: str
+    reference: str
+    text_version: str
+
+
+def replies_from_entry(c: bytes) -> list[Reply]:
+    """The events an entry stands for.
+
+    Raises:
+        EntryError: ``c`` is no list of them.
+    """
+    try:
+        found = orjson.loads(c)
+    except orjson.JSONDecodeError as error:
+        raise EntryError(f"field c: not JSON: {error}") from error
+    if type(found) is not list:
+        raise EntryError("field c: a list is expected")
+    return [_reply(index, values) for index, values in enumerate(found)]
+
+
+def store_replies(connection: Connection, replies: list[Reply]) -> None:
+    """Append what was replied, in the transaction of ``connection``.
+
+    Raises:
+        ValueError: an owner is not known.
+    """
+    if not replies:
+        return
+    names = owner_names(connection)
+    for reply in replies:
+        if reply.owner_id not in names:
+            raise ValueError(f"there is no owner {reply.owner_id}")
+    events = [
+        ConsentEvent(
+            recipient=reply.recipient,
+            owner=names[reply.owner_id],
+            state=reply.kind,
+            event_at_ms=reply.event_at_ms,
+            received_at_ms=reply.received_at_ms,
+            topic=reply.topic,
+            source=reply.source,
+            reference=reply.reference,
+            text_version=reply.text_version,
+        )
+        for reply in replies
+    ]
+    append_events(connection, events, {name: id_ for id_, name in names.items()})
+
+
+def _reply(index: int, values: Any) -> Reply:
+    if type(values) is not list or len(values) != len(_TYPES):
+        raise EntryError(f"reply {index}: a list of {len(_TYPES)} is expected")
+    for name, value, kind in zip(Reply._fields, values, _TYPES, strict=True):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise EntryError(f"reply {index}: {name} is {value!r}")
+    reply = Reply(*values)
+    if reply.kind not in STATES:
+        raise EntryError(f"reply {index}: kind is {reply.kind!r}, one of {', '.join(STATES)} is expected")
+    if reply.topic is not None and not 0 < len(reply.topic.encode()) <= MOST_TOPIC_OCTETS:
+        raise EntryError(f"reply {index}: topic is empty or has more than {MOST_TOPIC_OCTETS} octets")
+    return reply

@@ -1,0 +1,395 @@
+"""The tables of the records of law, as SQLAlchemy Core sees them; ``migrations/`` makes them.
+
+Types are those that SQLite and PostgreSQL share. Times are epoch milliseconds (``_ms``): integers compare
+alike everywhere and need no zone. Ids are 64 bits; on SQLite that must read ``INTEGER``, for only then is
+the key the row id itself and an insert touches one tree instead of two.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+NAMING: Final = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+"""Every constraint has a name on every database, so that a later migration can find it."""
+
+metadata: Final = MetaData(naming_convention=NAMING)
+
+_BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
+_SMALL_ID = SmallInteger().with_variant(Integer(), "sqlite")
+
+owners: Final = Table(
+    "owners",
+    metadata,
+    Column("id", _SMALL_ID, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+"""Who answers for senders. The id is small because the projection repeats it in every consent."""
+
+decisions: Final = Table(
+    "decisions",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("system_id", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("command_status", BigInteger, nullable=False),  # 32 bits without a sign
+    Column("enforced", Boolean, nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("data_coding", SmallInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("findings", Text),
+    Column("model", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("worker", Integer, nullable=False),
+)
+"""One row a message, refused or not; ``policy.record`` says what the columns mean. No index but the key: each
+further one costs every message, so it comes with the question that needs it."""
+
+outcomes: Final = Table(
+    "outcomes",
+    metadata,
+    Column("decision_id", _BIG_ID, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("command_status", BigInteger, nullable=False),
+    Column("message_id", Text, nullable=False),
+)
+"""What the SMSC answered. No foreign key: it travels on a stream of its own and may arrive first."""
+
+stream_positions: Final = Table(
+    "stream_positions",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("last_id", Text, nullable=False),
+)
+"""How far each stream has been moved; changes in the transaction that stores what was moved."""
+
+stream_rejects: Final = Table(
+    "stream_rejects",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("stream", Text, nullable=False),
+    Column("entry_id", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    UniqueConstraint("stream", "entry_id"),
+)
+"""Entries nobody could read, as ``spool.pack_fields`` writes them, kept until somebody looks."""
+
+consent_events: Final = Table(
+    "consent_events",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True, autoincrement=False),
+    Column("recipient", Text),
+    Column("owner_id", _SMALL_ID, ForeignKey(owners.c.id)),
+    Column("topic", Text),
+    Column("event", Text),
+    Column("event_at_ms", BigInteger),
+    Column("received_at_ms", BigInteger),
+    Column("expires_at_ms", BigInteger),
+    Column("source", Text),
+    Column("reference", Text),
+    Column("text_version", Text),
+    Column("evidence", Text),
+    Column("evidence_name", Text),
+    Column("salt", LargeBinary),
+    Column("proof_salt", LargeBinary),
+    Column("proof_digest", LargeBinary),
+    Column("digest", LargeBinary),
+    Column("chain", LargeBinary, nullable=False),
+    Column("mark", LargeBinary),
+    CheckConstraint("event IN ('requested', 'granted', 'refused', 'withdrawn')", name="event"),
+    # Holds all that the state of a consent follows from: finding or rebuilding it never touches the table.
+    Index(
+        "ix_consent_events_pair",
+        *("recipient", "owner_id", "event_at_ms", "event", "topic", "expires_at_ms"),
+    ),
+    Index(
+        "ix_consent_events_mark",
+        "mark",
+        sqlite_where=text("mark IS NOT NULL"),
+        postgresql_where=text("mark IS NOT NULL"),
+    ),
+)
+"""Append-only: what a recipient told an owner, when it happened and when we learned of it.
+
+``id`` is its place in the chain (``records.chain``). Retention takes first the proof and then the rest of a row, and
+leaves what the chain needs: the digest of what has gone. ``mark`` stands for the recipient and owner of what was said
+last, so that an older grant revives nothing even then (``records.retention``)."""
+
+chain_heads: Final = Table(
+    "chain_heads",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("projected", BigInteger, nullable=False),
+    Column("mark_key", LargeBinary, nullable=False),
+)
+"""The end of the chain of consent events. Whoever appends holds its row until the commit, so events come one after
+another and whatever is visible has no gap. ``revision`` counts the transactions that changed what consents say;
+``projected`` is the one the hot state is known to have."""
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True, autoincrement=False),
+    Column("first_id", BigInteger),
+    Column("last_id", BigInteger),
+    Column("pairs", JSON(none_as_null=True)),
+)
+"""What the hot state has yet to learn: the consents of a run of events, or a list of [recipient, owner id]. A row
+comes in the transaction that makes the change and goes once it is projected. Its id is the revision that change made:
+SQLite would give the id of a row that has gone to the next one, and who is late would take that away."""
+
+imports: Final = Table(
+    "imports",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("finished_at_ms", BigInteger),
+    Column("lines", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("repeated", BigInteger, nullable=False),
+    Column("wrong", BigInteger, nullable=False),
+)
+"""How far each import has come; changes in the transaction that stores its rows."""
+
+holds: Final = Table(
+    "holds",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("placed_at_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger),
+    Column("released_at_ms", BigInteger),
+    CheckConstraint("kind IN ('decision', 'consent', 'recipient', 'owner')", name="kind"),
+)
+"""What no purge may touch, for as long as an appeal or a complaint is open."""
+
+whitelist: Final = Table(
+    "whitelist",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("sender", Text),
+    Column("recipients", JSON(none_as_null=True)),
+    Column("reason", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("revoked_at_ms", BigInteger),
+    Column("created_by", Text),
+    CheckConstraint("scope IN ('sender', 'sender-recipients', 'owner')", name="scope"),
+)
+"""What granted appeals allow; an entry is never deleted, only revoked."""
+
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("revoked_at_ms", BigInteger),
+    Index(None, "owner"),
+)
+"""Never deleted, only revoked: who could do what, and when, stays answerable."""
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node", Integer, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("octets", BigInteger, nullable=False),
+    Column("progress", JSON, nullable=False),
+    Column("error", Text),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("owner", "kind", "key"),
+)
+"""``node`` is the machine that has the file of the job, and so does it."""
+
+decline_lists: Final = Table(
+    "decline_lists",
+    metadata,
+    Column("id", _SMALL_ID, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("version", BigInteger, nullable=False),
+)
+
+decline_versions: Final = Table(
+    "decline_versions",
+    metadata,
+    Column("list_id", _SMALL_ID, ForeignKey(decline_lists.c.id), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("base", BigInteger),
+    Column("sha256", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("synced_at_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("list_id", "version"),
+)
+"""Every sync there was; without ``base`` it was a whole list."""
+
+decline_wishes: Final = Table(
+    "decline_wishes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("spelling", Text, nullable=False, unique=True),
+)
+"""The id is the code in a page of the hot state, so it is never given to another wish."""
+
+declines: Final = Table(
+    "declines",
+    metadata,
+    Column("number", BigInteger, nullable=False),
+    Column("list_id", _SMALL_ID, ForeignKey(decline_lists.c.id), nullable=False),
+    Column("wish_id", Integer, ForeignKey(decline_wishes.c.id), nullable=False),
+    PrimaryKeyConstraint("number", "list_id"),
+    # The key is all there is: without a row id behind it a number takes one tree instead of two.
+    sqlite_with_rowid=False,
+)
+
+decline_staged: Final = Table(
+    "decline_staged",
+    metadata,
+    Column("sync", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("wish_id", Integer),
+    PrimaryKeyConstraint("sync", "number"),
+    sqlite_with_rowid=False,
+)
+"""A file while it is read. Without a wish the number leaves the list."""
+
+decline_pages: Final = Table(
+    "decline_pages",
+    metadata,
+    Column("page", BigInteger, primary_key=True, autoincrement=False),
+)
+"""Pages the hot state has to learn anew."""
+alarms: Final = Table(
+    "alarms",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("webhook", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("try_at_ms", BigInteger, nullable=False),
+    CheckConstraint("severity IN ('notice', 'warning', 'critical')", name="severity"),
+    CheckConstraint("webhook IN ('', 'due', 'sent', 'given-up')", name="webhook"),
+    Index(None, "key", "last_at_ms"),
+    Index(None, "webhook", "try_at_ms"),
+)
+"""What the watcher raised: one row a key and quiet period, with how often; ``webhook`` tells its delivery."""
+
+watch_checkpoints: Final = Table(
+    "watch_checkpoints",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("last_decision_id", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""What the watcher knew when it last wrote it down; nothing of law, and safe to delete."""
+
+notices: Final = Table(
+    "notices",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    CheckConstraint("scope IN ('sender', 'account', 'owner')", name="scope"),
+)
+"""Append-only: what a party was told before it was suspended, when, how and by whom."""
+
+measures: Final = Table(
+    "measures",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("step", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("article", Text, nullable=False),
+    Column("notice_id", _BIG_ID, ForeignKey(notices.c.id)),
+    Column("appeal_code", Text, nullable=False, unique=True),
+    Column("appeal_id", Text),
+    Column("per_hour", Integer),
+    Column("binds", JSON(none_as_null=True)),
+    Column("begins_at_ms", BigInteger, nullable=False),
+    Column("ends_at_ms", BigInteger),
+    Column("lifted_at_ms", BigInteger),
+    CheckConstraint("step IN ('warn', 'throttle', 'no-new-resources', 'suspend')", name="step"),
+    CheckConstraint("scope IN ('sender', 'account', 'owner')", name="scope"),
+    CheckConstraint("step <> 'suspend' OR notice_id IS NOT NULL", name="notice"),
+)
+"""Measures against a party; never deleted, only lifted. The database itself refuses a suspension without notice."""
+
+measure_events: Final = Table(
+    "measure_events",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("measure_id", _BIG_ID, ForeignKey(measures.c.id), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    CheckConstraint("event IN ('imposed', 'lifted', 'appealed')", name="event"),
+)
+"""Append-only: who did what to a measure, when and why."""

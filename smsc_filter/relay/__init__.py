@@ -1,0 +1,1 @@
+"""Sockets: the links to providers and to the SMSC, and the batch road between them."""

@@ -1,0 +1,704 @@
+"""One batch, from arrival to responses and decisions.
+
+What arrives on all links of the worker in one turn of the loop is judged together: one vectorised scoring, one or
+two calls of the store, one record for all. A lone message waits for nobody; while two batches are with the store,
+arrivals gather in the next one, so that batches grow with the load and the cost of a message falls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+
+from smsc_filter.classifier.scorer import KINDS, Scorer
+from smsc_filter.policy.appeal import Whitelist
+from smsc_filter.policy.consent import REFUSALS, asked_already
+from smsc_filter.policy.facts import ConsentState, Facts, Sender
+from smsc_filter.policy.identity import Registry
+from smsc_filter.policy.judge import judge
+from smsc_filter.policy.likeness import alike, sketch
+from smsc_filter.policy.measures import Measures
+from smsc_filter.policy.quota import charged
+from smsc_filter.policy.record import BatchHeader, OutcomeRow
+from smsc_filter.policy.rules import Rules
+from smsc_filter.policy.template import Parameters
+from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
+from smsc_filter.relay.link import Halt, Link
+from smsc_filter.relay.requests import Requests
+from smsc_filter.smpp.pdu import Pdu
+from smsc_filter.sms.assembly import text_so_far
+from smsc_filter.sms.coding import decode_text
+from smsc_filter.sms.message import Message, Multi
+from smsc_filter.state.consents import Consents
+from smsc_filter.state.ledger import GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
+
+log = structlog.get_logger()
+
+MAX_BATCH: Final = 256
+"""Messages judged together; a submit_multi is not torn apart and may make it larger."""
+
+MAX_IN_FLIGHT: Final = 2
+"""Batches at the store at once: while one waits, the next is scored."""
+
+WORTH_A_SECOND: Final = 32
+"""Messages waiting from which a second batch is started while the first is at the store. Fewer wait for the first to
+return, a millisecond or so: a batch has a cost of its own."""
+
+MOST_LOOKS: Final = 4
+"""Turns of the loop a batch may wait while each brings more. Many links with one message each become readable within a
+few turns of each other, and half as many batches cost half as much; a lone message waits for none."""
+
+MAX_PENDING: Final = 16 * MAX_BATCH
+"""Messages waiting to be judged, above which the links are not read."""
+
+MAX_PENDING_OCTETS: Final = 8 << 20
+"""Octets read while messages wait, above which the links are not read either: a payload is 400 times a short text."""
+
+OUTCOME_SECONDS: Final = 0.05
+"""How long outcomes are gathered before they are put on record."""
+
+MAX_OUTCOMES: Final = 512
+
+MAX_SKETCHES: Final = 4096
+"""Texts whose sketch is remembered."""
+
+NO_TEXT: Final = -1.0
+"""Score of a message that was not scored."""
+
+STORE_DOWN: Final = Verdict(
+    (refuse("store", Cause.STORE_UNAVAILABLE, "the store did not answer; nothing is let through unjudged"),)
+)
+UPSTREAM_AWAY: Final = Verdict((refuse("upstream", Cause.UPSTREAM_UNAVAILABLE, "the SMSC is away; nothing was spent"),))
+
+
+class Track:
+    """What is to be settled when the SMSC answers an admitted message."""
+
+    __slots__ = ("charged", "decision_id", "message", "spent_at_ms")
+
+    def __init__(self, decision_id: int, charged: Sender | None, spent_at_ms: int, message: Message) -> None:
+        self.decision_id = decision_id
+        self.charged = charged
+        self.spent_at_ms = spent_at_ms
+        self.message = message
+
+
+class MultiTrack:
+    """The same for a submit_multi: which destinations went on, and which of ours did not."""
+
+    __slots__ = ("kept", "multi", "refused")
+
+    def __init__(self, multi: Multi, kept: list[tuple[int, Track]], refused: list[tuple[int, int]]) -> None:
+        self.multi = multi
+        self.kept = kept
+        """(destination, what to settle)."""
+        self.refused = refused
+        """(destination, command_status)."""
+
+
+class Origin(Protocol):
+    """The link a message came over, as the exchange needs it."""
+
+    system_id: str
+    owner: str
+    owner_id: int
+    parameters: Parameters
+
+    @property
+    def upstream_bound(self) -> bool:
+        """Whether the SMSC can be reached for this bind."""
+
+    def forward(self, pdu: Pdu, request: Pdu, tracked: Track | MultiTrack) -> None:
+        """Send ``pdu`` on to the SMSC in answer to ``request``."""
+
+    def refuse(self, request: Pdu, status: int) -> None:
+        """Answer ``request`` with a status other than ESME_ROK."""
+
+    def refuse_multi(self, tracked: MultiTrack) -> None:
+        """Answer a submit_multi of which no destination goes on."""
+
+
+Arrival = tuple[Origin, Message, Multi | None]
+
+
+class Exchange:
+    """Judges everything one worker receives."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        scorer: Scorer,
+        rules: Rules,
+        registry: Registry,
+        *,
+        worker: int,
+        observe: bool,
+        standard_status: bool,
+        spool: Callable[[BatchHeader, Sequence[list[object]]], None],
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+    ) -> None:
+        """Judge by ``rules``, at times ``clock()`` in seconds since the epoch.
+
+        ``spool`` keeps the records of batches that the store did not take.
+        """
+        self.ledger = ledger
+        self.scorer = scorer
+        self.rules = rules
+        self.registry = registry
+        self.whitelist = Whitelist()
+        self.measures = Measures()
+        self.consents = Consents(ledger, ledger.partitions)
+        self.requests = Requests(self.consents, loop)
+        ledger.keep_sketches_ms = rules.similar.keep_days.value * 86_400_000
+        self.outcomes_lost = 0
+        self._remembered_sketches: dict[str, bytes] = {}
+        self._observe = observe
+        self._worker = worker
+        self._mode = "observe" if observe else "enforce"
+        self._statuses = {cause: cause.standard_status if standard_status else cause.status for cause in Cause}
+        self._spool = spool
+        self._loop = loop
+        self._clock = clock
+        self._pending: list[Arrival] = []
+        self._octets = 0
+        """Read from providers for what is pending; counted by the read, since by the message it would cost."""
+        self._scheduled = False
+        self._looks = 0
+        self._seen = 0
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._last: asyncio.Future[None] | None = None
+        self._last_id = 0
+        self._waiting_links: set[Link] = set()
+        self._backlog = False
+        self._outcomes: list[OutcomeRow] = []
+        self._give_back: dict[GiveBack, int] = {}
+        self._outcome_timer: asyncio.TimerHandle | None = None
+        self._outcome_task: asyncio.Task[None] | None = None
+
+    # What arrives.
+
+    def now(self) -> float:
+        """Seconds since the epoch, by the clock of this exchange."""
+        return self._clock()
+
+    def take(self, origin: Origin, message: Message, multi: Multi | None = None) -> None:
+        """Judge ``message`` with what else arrives in this turn of the loop."""
+        self._pending.append((origin, message, multi))
+        if not self._scheduled:
+            self._scheduled = True
+            self._looks = 0
+            self._seen = len(self._pending)
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        """A turn of the loop is over: start a batch, or see what the next turn brings if this one brought more."""
+        arrived = len(self._pending)
+        if self._seen < arrived < MAX_BATCH and self._looks < MOST_LOOKS:
+            self._looks += 1
+            self._seen = arrived
+            self._loop.call_soon(self._look)
+        else:
+            self._scheduled = False
+            self._turn()
+
+    def worst_reading(self, readings: Sequence[str]) -> str:
+        """Of what a text of unknown coding can be read as, what stands most in the way of sending it."""
+        prohibited = self.rules.prohibited
+        scores = self.scorer.score(readings).score.tolist()
+        ranks = [
+            (prohibited is not None and prohibited.search(reading) is not None, score)
+            for reading, score in zip(readings, scores, strict=True)
+        ]
+        return readings[ranks.index(max(ranks))]
+
+    @property
+    def full(self) -> bool:
+        """Whether links should not be read for now."""
+        pending = len(self._pending)
+        return self._backlog or pending >= MAX_PENDING or (pending > 0 and self._octets >= MAX_PENDING_OCTETS)
+
+    def arriving(self, octets: int) -> None:
+        """Count what was read from a provider."""
+        self._octets += octets
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be judged or put on record."""
+        return not (self._pending or self._in_flight or self._outcomes or self._outcome_task) and self.requests.idle
+
+    def wait(self, link: Link) -> None:
+        """Stop reading ``link`` until there is room again."""
+        link.halt(Halt.BUSY)
+        self._waiting_links.add(link)
+
+    def set_backlog(self, backlog: bool) -> None:
+        """Say whether decisions wait to be moved to the records in greater number than may be."""
+        self._backlog = backlog
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting_links and not self.full:
+            links, self._waiting_links = self._waiting_links, set()
+            for link in links:
+                link.resume(Halt.BUSY)
+
+    def _turn(self) -> None:
+        """Start batches with what has arrived, as many as may be in flight."""
+        while self._pending and (
+            not self._in_flight or (len(self._in_flight) < MAX_IN_FLIGHT and len(self._pending) >= WORTH_A_SECOND)
+        ):
+            end = min(MAX_BATCH, len(self._pending))
+            last = self._pending[end - 1][2]
+            while last is not None and end < len(self._pending) and self._pending[end][2] is last:
+                end += 1
+            batch = self._pending[:end]
+            self._octets -= self._octets * end // len(self._pending)
+            del self._pending[:end]
+            before, self._last = self._last, self._loop.create_future()
+            task = self._loop.create_task(self._settle(batch, before, self._last))
+            self._in_flight.add(task)
+            task.add_done_callback(self._settled)
+        self._wake()
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("batch-failed", error=repr(error), exc_info=error)
+        if self._pending:
+            self._turn()
+
+    # What becomes of it.
+
+    async def _settle(
+        self, batch: list[Arrival], before: asyncio.Future[None] | None, done: asyncio.Future[None]
+    ) -> None:
+        """Judge a batch and answer or forward every message in it."""
+        now = self._clock()
+        forwarding = False
+        try:
+            try:
+                verdicts, rows, charges = await self._judge(batch, now)
+            except StoreUnavailable as error:
+                log.error("store-unavailable", detail=str(error), messages=len(batch))
+                verdicts, rows, charges = self._refuse_all(batch, now)
+            # Batches leave in the order in which they came, whichever the store answers first.
+            if before is not None:
+                await before
+            forwarding = True
+            self._forward(batch, verdicts, rows, charges, int(now * 1000))
+        except BaseException:
+            # Whatever goes wrong with one batch, no provider waits for ever and the next batch goes on.
+            if not forwarding:
+                for request in {message.pdu: origin for origin, message, _ in batch}.items():
+                    request[1].refuse(request[0], self._statuses[Cause.STORE_UNAVAILABLE])
+            raise
+        finally:
+            done.set_result(None)
+
+    async def _judge(
+        self, batch: list[Arrival], now: float
+    ) -> tuple[list[Verdict], list[list[object]], list[Sender | None]]:
+        """Verdicts on a batch, on record: spent and durable once this returns.
+
+        Raises:
+            StoreUnavailable: they are not.
+        """
+        facts, kinds, seen = await self._facts(batch, now)
+        rules = self.rules
+        verdicts = []
+        charges: list[Sender | None] = []
+        for (origin, message, _), known in zip(batch, facts, strict=True):
+            verdict = judge(message, known, rules, now) if origin.upstream_bound else UPSTREAM_AWAY
+            verdicts.append(verdict)
+            charges.append(charged(known) if verdict.cause is None else None)
+        first_id = self._first_id(len(batch), now)
+        asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
+        if asking:
+            await self._ask(asking, batch, facts, verdicts, charges, first_id, now)
+        rows = self._rows(first_id, batch, verdicts, facts, kinds)
+        try:
+            refusals = await self.ledger.spend(now, self._header(now), rows, charges)
+        except StoreUnavailable:
+            for index in asking:
+                self.requests.settle(first_id + index, sent=False)
+            raise
+        for row, finding in refusals.items():
+            verdicts[row] = verdicts[row].and_then(finding)
+            charges[row] = None
+            self.requests.settle(first_id + row, sent=False)
+        refused_parts = [
+            (part, cause)
+            for index, part in seen
+            if (cause := verdicts[index].cause) is not None and facts[index].refused_part is None
+        ]
+        if refused_parts and not self._observe:
+            await self.ledger.refuse_parts(refused_parts)
+        return verdicts, rows, charges
+
+    async def _ask(
+        self,
+        asking: list[int],
+        batch: list[Arrival],
+        facts: Sequence[Facts],
+        verdicts: list[Verdict],
+        charges: list[Sender | None],
+        first_id: int,
+        now: float,
+    ) -> None:
+        """Note who is being asked for consent, and refuse the texts that ask somebody again.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        requests = [(first_id + at, batch[at][0].owner_id, batch[at][1], facts[at]) for at in asking]
+        may = await self.requests.ask(requests, self.rules, now)
+        for index, allowed in zip(asking, may, strict=True):
+            if not allowed:
+                verdicts[index] = verdicts[index].and_then(asked_already(facts[index].owner, self.rules))
+                charges[index] = None
+
+    async def _facts(
+        self, batch: list[Arrival], now: float
+    ) -> tuple[list[Facts], list[int], list[tuple[int, PartSeen]]]:
+        """What is known of each message of a batch, the kind of each text, and the parts among them."""
+        find = self.registry.find
+        senders = [find(origin.owner, message.source, message.source_ton) for origin, message, _ in batch]
+        if not self.measures.empty:
+            under = self.measures.sender_under
+            senders = [
+                sender and under(sender, origin.system_id, now)
+                for sender, (origin, _, _) in zip(senders, batch, strict=True)
+            ]
+        seen = [
+            (index, self._part_seen(senders[index], message))
+            for index, (_, message, _) in enumerate(batch)
+            if message.part is not None
+        ]
+        scores, kinds = self._score([message.text for _, message, _ in batch])
+        thresholds = self.rules.thresholds
+        commercial = [
+            sender is not None and score >= thresholds[sender.purpose]
+            for sender, score in zip(senders, scores, strict=True)
+        ]
+        in_parts = {index for index, _ in seen}
+        # Consent bears on commercial text alone. Of a part it is asked in any case: with the parts before it, it may
+        # turn out to be commercial. Of owners who advertise it is asked of every text: after a refusal the same one
+        # may come again in another dress.
+        advertises = self.registry.advertises
+        asked = [
+            index
+            for index, (origin, message, _) in enumerate(batch)
+            if message.recipient
+            and (
+                commercial[index]
+                or index in in_parts
+                or ((sender := senders[index]) is not None and sender.purpose != "person" and advertises(origin.owner))
+            )
+        ]
+        consents: dict[int, ConsentState] = {}
+        known_parts: list[KnownParts] = []
+        similar: set[int] = set()
+        if asked or seen:
+            sketches = self._sketches([index for index in asked if commercial[index]], batch)
+            topics = [sender.topic if (sender := senders[index]) is not None else None for index in asked]
+            refused: dict[int, bytes] = {}
+            states, known_parts = await self.ledger.look_up(
+                [(batch[index][0].owner_id, batch[index][1].recipient) for index in asked],
+                [part for _, part in seen],
+                topics=topics if any(topics) else (),
+                sketches=[sketches.get(index, b"") for index in asked] if sketches else (),
+                refused=refused,
+                now=now,
+            )
+            consents = dict(zip(asked, states, strict=True))
+            similar = self._similar(
+                {
+                    asked[at]: kept
+                    for at, kept in refused.items()
+                    if states[at] in REFUSALS and not commercial[asked[at]]  # a commercial one is refused as it is
+                },
+                batch,
+            )
+        refused_parts: dict[int, Cause] = {}
+        unfinished: set[int] = set()
+        if seen:
+            whole, whole_kinds = self._score([text_so_far(known.parts) for known in known_parts])
+            for (index, _), known, score, kind in zip(seen, known_parts, whole, whole_kinds, strict=True):
+                sender = senders[index]
+                scores[index], kinds[index] = score, kind
+                commercial[index] = sender is not None and score >= thresholds[sender.purpose]
+                if known.refused is not None:
+                    refused_parts[index] = known.refused
+                batch[index][1].text = text_so_far(known.parts)
+                part = batch[index][1].part
+                if part is not None and len(known.parts) < part.total:
+                    unfinished.add(index)
+        requests = self._requests(batch, senders, commercial, consents)
+        clearing = None if self.whitelist.empty else self.whitelist.clearing
+        facts = []
+        for index, (origin, message, _) in enumerate(batch):
+            sender = senders[index]
+            facts.append(
+                Facts(
+                    origin.owner,
+                    sender,
+                    scores[index],
+                    commercial[index],
+                    consents.get(index, ConsentState.NONE),
+                    clearing(origin.owner, sender.address, message.recipient, now)
+                    if clearing is not None and sender is not None
+                    else None,
+                    refused_parts.get(index),
+                )
+            )
+        # What is true of few messages is added to those.
+        for index in requests:
+            facts[index].request = facts[index].commercial = True
+        for index in similar:
+            facts[index].similar = True
+        for index in unfinished:
+            facts[index].whole = False
+        if self.rules.template is not None:
+            for (origin, _, _), known_facts in zip(batch, facts, strict=True):
+                known_facts.parameters = origin.parameters
+        return facts, kinds, seen
+
+    def _sketches(self, wanted: list[int], batch: list[Arrival]) -> dict[int, bytes]:
+        """The sketch of each text of ``wanted``; of a part, of what it carries itself."""
+        remembered = self._remembered_sketches
+        texts = {index: batch[index][1].text for index in wanted}
+        # A campaign is one text to many.
+        new = list({text for text in texts.values() if text not in remembered})
+        if new:
+            if len(remembered) > MAX_SKETCHES:
+                remembered.clear()
+                new = list(set(texts.values()))
+            remembered.update(zip(new, sketch(new), strict=True))
+        return {index: remembered[text] for index, text in texts.items()}
+
+    def _similar(self, kept: dict[int, bytes], batch: list[Arrival]) -> set[int]:
+        """Which texts are like one that came before the recipient refused; ``kept`` has the sketches of those."""
+        sketches = self._sketches(list(kept), batch)
+        return {index for index, texts in kept.items() if alike(sketches[index], texts)}
+
+    def _requests(
+        self,
+        batch: list[Arrival],
+        senders: list[Sender | None],
+        commercial: list[bool],
+        consents: dict[int, ConsentState],
+    ) -> set[int]:
+        """Which texts ask for consent; looked for where there is none to have or to lose."""
+        asks_for_consent = self.rules.wording.asks_for_consent
+        found = set()
+        for index, state in consents.items():
+            if state is ConsentState.GRANTED or state in REFUSALS:
+                continue
+            origin, message, _ = batch[index]
+            sender = senders[index]
+            if sender is None or not (commercial[index] or sender.purpose == "commercial"):
+                continue
+            tag = origin.parameters.consent_request_tag
+            if (tag and tag in message.tlvs) or asks_for_consent(message.text):
+                found.add(index)
+        return found
+
+    def _score(self, texts: list[str]) -> tuple[list[float], list[int]]:
+        scores = self.scorer.score(texts)
+        return scores.score.tolist(), scores.kind.tolist()
+
+    @staticmethod
+    def _part_seen(sender: Sender | None, message: Message) -> PartSeen:
+        assert message.part is not None
+        address = sender.address if sender is not None else message.source.decode("latin-1")
+        return PartSeen(address, message.recipient, message.part, message.data_coding, message.payload)
+
+    def _header(self, now: float) -> BatchHeader:
+        return {
+            "at": now,
+            "model": self.scorer.model_id,
+            "profile": self.rules.profile,
+            "mode": self._mode,
+            "worker": self._worker,
+        }
+
+    def _rows(
+        self,
+        number: int,
+        batch: list[Arrival],
+        verdicts: list[Verdict],
+        facts: Sequence[Facts],
+        kinds: Sequence[int],
+    ) -> list[list[object]]:
+        """The decision records of a batch, see ``policy.record``; the first has ``number``."""
+        statuses = self._statuses
+        rows: list[list[object]] = []
+        for (origin, message, _), verdict, known, kind in zip(batch, verdicts, facts, kinds, strict=True):
+            sender = known.sender
+            cause = verdict.cause
+            part = message.part
+            rows.append(
+                [
+                    number,
+                    origin.system_id,
+                    origin.owner,
+                    sender.address if sender is not None else message.source.decode("latin-1"),
+                    message.recipient,
+                    sender.purpose if sender is not None else "",
+                    cause.value if cause is not None else "",
+                    statuses[cause] if cause is not None else 0,
+                    int(known.score * 10_000) if known.score >= 0 else -1,
+                    KINDS[kind],
+                    f"{part.reference}:{part.number}/{part.total}" if part is not None else "",
+                    message.data_coding,
+                    # Judged with the text of all parts so far; on record with what it carries itself.
+                    message.text if part is None else decode_text(message.payload, message.data_coding),
+                    [_finding_row(finding) for finding in verdict.findings] if verdict.findings else 0,
+                ]
+            )
+            number += 1
+        return rows
+
+    def _first_id(self, count: int, now: float) -> int:
+        """Decision ids for a batch: milliseconds, worker and a counter, so that later ones are greater."""
+        first = max(self._last_id + 1, int(now * 1000) << 20 | self._worker << 12)
+        self._last_id = first + count
+        return first
+
+    def _refuse_all(
+        self, batch: list[Arrival], now: float
+    ) -> tuple[list[Verdict], list[list[object]], list[Sender | None]]:
+        """Refuse a batch that the store did not take; its records wait on disk until it is back."""
+        find = self.registry.find
+        facts = [
+            Facts(origin.owner, find(origin.owner, message.source, message.source_ton), NO_TEXT, False)
+            for origin, message, _ in batch
+        ]
+        verdicts = [STORE_DOWN] * len(batch)
+        kinds = self._score([message.text for _, message, _ in batch])[1]
+        rows = self._rows(self._first_id(len(batch), now), batch, verdicts, facts, kinds)
+        self._spool(self._header(now), rows)
+        return verdicts, rows, [None] * len(batch)
+
+    def _forward(
+        self,
+        batch: list[Arrival],
+        verdicts: Sequence[Verdict],
+        rows: Sequence[list[Any]],
+        charges: Sequence[Sender | None],
+        spent_at_ms: int,
+    ) -> None:
+        """Send on what may go, in the order in which it came, and refuse the rest."""
+        statuses = self._statuses
+        observe = self._observe
+        multi: Multi | None = None
+        for index, (origin, message, its_multi) in enumerate(batch):
+            if its_multi is not None:
+                if its_multi is not multi:
+                    multi = its_multi
+                    self._forward_multi(batch, index, verdicts, rows, charges, spent_at_ms)
+                continue
+            cause = verdicts[index].cause
+            if cause is None or (observe and cause not in TROUBLES):
+                pdu = message.pdu
+                origin.forward(pdu, pdu, Track(rows[index][0], charges[index], spent_at_ms, message))
+            else:
+                origin.refuse(message.pdu, statuses[cause])
+
+    def _forward_multi(
+        self,
+        batch: list[Arrival],
+        first: int,
+        verdicts: Sequence[Verdict],
+        rows: Sequence[list[Any]],
+        charges: Sequence[Sender | None],
+        spent_at_ms: int,
+    ) -> None:
+        """The same for the destinations of one submit_multi, which begin at ``first``."""
+        origin, _, multi = batch[first]
+        assert multi is not None
+        kept, refused = [], []
+        for at, message in enumerate(multi.messages):
+            index = first + at
+            cause = verdicts[index].cause
+            if cause is None or (self._observe and cause not in TROUBLES):
+                kept.append((at, Track(rows[index][0], charges[index], spent_at_ms, message)))
+            else:
+                refused.append((at, self._statuses[cause]))
+        tracked = MultiTrack(multi, kept, refused)
+        if kept:
+            origin.forward(multi.only([at for at, _ in kept]), multi.pdu, tracked)
+        else:
+            origin.refuse_multi(tracked)
+
+    # What the SMSC answers.
+
+    def never_left(self, tracked: Track | MultiTrack | None) -> None:
+        """An admitted message found no way to the SMSC: whoever it asked for consent was not asked."""
+        if isinstance(tracked, Track):
+            self.requests.settle(tracked.decision_id, sent=False)
+        elif isinstance(tracked, MultiTrack):
+            for _, track in tracked.kept:
+                self.requests.settle(track.decision_id, sent=False)
+
+    def status_of(self, cause: Cause) -> int:
+        """The command_status a provider sees for ``cause``."""
+        return self._statuses[cause]
+
+    def answered(self, answers: Sequence[tuple[Track, int, str]]) -> None:
+        """The SMSC answered admitted messages: put that on record, give back what it did not take.
+
+        ``answers`` holds what was tracked, the command_status and the message_id.
+        """
+        at_ms = int(self._clock() * 1000)
+        self._outcomes += [(track.decision_id, at_ms, status, message_id) for track, status, message_id in answers]
+        settle = None if self.requests.none_under_way else self.requests.settle
+        for track, status, _ in answers:
+            if settle is not None:
+                settle(track.decision_id, not status)
+            if status and track.charged is not None:
+                key = GiveBack(track.charged.address, track.spent_at_ms)
+                self._give_back[key] = self._give_back.get(key, 0) + 1
+        if len(self._outcomes) >= MAX_OUTCOMES:
+            if self._outcome_timer is not None:
+                self._outcome_timer.cancel()
+            self._record_outcomes()
+        elif self._outcome_timer is None:
+            self._outcome_timer = self._loop.call_later(OUTCOME_SECONDS, self._record_outcomes)
+
+    def unanswered(self, track: Track, cause: Cause) -> None:
+        """The SMSC never answered. It may have taken the message, so nothing is given back."""
+        self.requests.settle(track.decision_id, sent=True)
+        self.answered([(Track(track.decision_id, None, 0, track.message), self._statuses[cause], "")])
+
+    def _record_outcomes(self) -> None:
+        self._outcome_timer = None
+        if self._outcome_task is None and self._outcomes:
+            self._outcome_task = self._loop.create_task(self._settle_outcomes())
+
+    async def _settle_outcomes(self) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        give_back, self._give_back = self._give_back, {}
+        try:
+            await self.ledger.settle(outcomes, give_back)
+        except StoreUnavailable as error:
+            # What was decided is on record; only what the SMSC said of it is not.
+            self.outcomes_lost += len(outcomes)
+            log.error("outcomes-lost", detail=str(error), messages=len(outcomes))
+        finally:
+            self._outcome_task = None
+            if self._outcomes and self._outcome_timer is None:
+                self._outcome_timer = self._loop.call_later(OUTCOME_SECONDS, self._record_outcomes)
+
+
+def _finding_row(finding: Finding) -> list[str]:
+    return [
+        finding.check,
+        finding.cause.value if finding.cause is not None else "",
+        finding.sentence,
+        finding.article,
+    ]

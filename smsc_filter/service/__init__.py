@@ -1,0 +1,1 @@
+"""Builds stores, checks, relay and web, then runs them: a supervisor and its children."""

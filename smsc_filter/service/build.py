@@ -1,0 +1,145 @@
+"""What ``serve``, its children and the command line build alike, from the settings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from sqlalchemy import Engine
+
+from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.policy.prohibited import compile_prohibited
+from smsc_filter.policy.rules import Rules, make_rules, read_profile, with_quiet_hours
+from smsc_filter.records import declines
+from smsc_filter.records.database import open_database
+from smsc_filter.service.projector import Projector
+from smsc_filter.settings import Settings, SettingsError
+from smsc_filter.state.declines import write_pages, write_wishes, written_pages
+from smsc_filter.state.embedded import EmbeddedStore
+from smsc_filter.web.context import Context, make_context
+
+
+def model_folder(settings: Settings) -> Path:
+    """Where the model is: relative paths are of the working directory, else of the sources or the installation."""
+    path = Path(settings.model.path)
+    places = (Path(), Path(__file__).resolve().parents[2], Path(sys.prefix) / "share" / "smsc-filter")
+    return next((place / path for place in places if (place / path).exists()), path)
+
+
+def load_rules(settings: Settings, scorer: Scorer) -> Rules:
+    """The rules messages are judged by.
+
+    Raises:
+        SettingsError: the list of what is prohibited cannot be read.
+    """
+    entries: list[str] = []
+    if settings.policy.prohibited_file:
+        try:
+            lines = Path(settings.policy.prohibited_file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"policy.prohibited_file: {settings.policy.prohibited_file}: {error}") from error
+        entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    thresholds: dict[str, float] = dict(scorer.thresholds)
+    thresholds.update((str(purpose), value) for purpose, value in settings.policy.thresholds.items())
+    profile = with_quiet_hours(read_profile(settings.policy.profile), settings.policy.quiet_hours)
+    if settings.policy.confirmation is not None:
+        profile = replace(profile, reply=replace(profile.reply, confirmation=settings.policy.confirmation))
+    return make_rules(profile, thresholds, compile_prohibited(entries))
+
+
+def embedded_store(settings: Settings) -> EmbeddedStore | None:
+    """The private store of this installation, or None where ``redis_url`` names another."""
+    if settings.state.redis_url:
+        return None
+    return EmbeddedStore(settings.data_dir / "state", settings.state.fsync)
+
+
+def open_records(settings: Settings) -> Engine:
+    """The records of law, their schema up to date."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return open_database(settings.records.database_url, settings.data_dir)
+
+
+def evidence_folder(settings: Settings) -> Path:
+    """Where files are kept that show consents."""
+    return settings.data_dir / "evidence"
+
+
+def reply_seconds(settings: Settings) -> float:
+    """How long the profile waits for the answer to a consent request."""
+    return float(read_profile(settings.policy.profile).request.reply_seconds)
+
+
+def make_projector(settings: Settings, engine: Engine, client: redis.Redis) -> Projector:
+    """What makes the hot state say of consents what the records say."""
+    return Projector(engine, client, settings.state.partitions, reply_seconds(settings))
+
+
+def store_client(settings: Settings, url: str) -> redis.asyncio.Redis:
+    """A client whose every wait is bounded; trying again is the ledger's."""
+    return redis.asyncio.Redis.from_url(
+        url,
+        socket_timeout=settings.state.timeout,
+        socket_connect_timeout=settings.state.timeout,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Where decisions wait on disk while the store is away."""
+    return settings.data_dir / "spool"
+
+
+def store_writer(settings: Settings, url: str) -> redis.Redis:
+    """A client for changes, made in threads."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=max(settings.state.timeout, 10.0),
+        socket_connect_timeout=settings.state.timeout,
+    )
+
+
+def web_context(
+    settings: Settings, engine: Engine, store: redis.asyncio.Redis, writer: redis.Redis, clock: Callable[[], float]
+) -> Context:
+    """What the web application works with."""
+    return make_context(
+        engine=engine,
+        store=store,
+        writer=writer,
+        settings=settings.web,
+        numbering=settings.numbers,
+        partitions=settings.state.partitions,
+        node=settings.node,
+        folder=settings.data_dir,
+        timeout=settings.state.timeout,
+        reply_seconds=reply_seconds(settings),
+        project_consents=make_projector(settings, engine, writer).apply,
+        clock=clock,
+    )
+
+
+def project_declines(
+    settings: Settings, engine: Engine, client: redis.Redis, tell: Callable[[int], None] = lambda pages: None
+) -> int:
+    """Bring the decline register on record into the hot state; how many pages that took."""
+
+    def write(spelled: Mapping[int, str], pages: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        write_wishes(client, spelled, settings.state.partitions)
+        write_pages(client, pages, settings.state.partitions)
+
+    return declines.project(engine, write, tell)
+
+
+def rebuild_declines(
+    settings: Settings, engine: Engine, client: redis.Redis, tell: Callable[[int], None] = lambda pages: None
+) -> int:
+    """Write every page of the decline register anew, and empty those the records do not know; how many that is."""
+    declines.announce_all(engine, written_pages(client, settings.state.partitions))
+    return project_declines(settings, engine, client, tell)

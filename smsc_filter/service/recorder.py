@@ -1,0 +1,92 @@
+"""The recorder: the process between the hot state and SQL.
+
+It moves decisions and replies from the stream into SQL, and projects what SQL says of consents back into the hot state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from typing import Final
+
+import orjson
+import redis
+import redis.asyncio
+
+from smsc_filter.records.mover import Mover
+from smsc_filter.service.build import make_projector, open_records, spool_folder
+from smsc_filter.service.child import READY
+from smsc_filter.service.watching import Watching
+from smsc_filter.settings import Settings
+from smsc_filter.state.stream import DecisionStream
+
+DRAIN_SECONDS: Final = 5.0
+"""How long the recorder goes on when the service stops."""
+
+PROJECTION_SECONDS: Final = 10.0
+"""Longest wait of the projector for one answer."""
+
+RECORDER_NICENESS: Final = 5
+"""Answers come first: what waits in the stream is durable, and bounded."""
+
+
+async def run_recorder(settings: Settings, control: socket.socket) -> None:
+    """The recorder's life: what every stream holds into SQL, and consents from there into the hot state."""
+    loop = asyncio.get_running_loop()
+    start = orjson.loads(control.recv(1 << 20))
+    client = redis.asyncio.Redis.from_url(start["url"], socket_connect_timeout=settings.state.timeout)
+    writer = redis.Redis.from_url(
+        start["url"], socket_connect_timeout=settings.state.timeout, socket_timeout=PROJECTION_SECONDS
+    )
+    engine = open_records(settings)
+    projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
+    watching = Watching(settings, engine)
+    movers = [
+        Mover(
+            engine,
+            DecisionStream(client, partition),
+            spool_dir=spool_folder(settings) if partition == 0 else None,
+            on_committed=watching.on_committed,
+        )
+        for partition in range(settings.state.partitions)
+    ]
+
+    def stop() -> None:
+        for mover in movers:
+            mover.stop()
+
+    os.nice(RECORDER_NICENESS)
+    control.setblocking(False)
+
+    def on_control() -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            if control.recv(64):
+                return
+        os._exit(1)
+
+    loop.add_reader(control.fileno(), on_control)
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    control.send(READY)
+    projection = loop.create_task(projector.run(projecting))
+    watch = loop.create_task(watching.run())
+    try:
+        await asyncio.gather(*(mover.run() for mover in movers))
+        # Who stops the service finds its decisions in SQL; what takes longer waits in the stream.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                for mover in movers:
+                    await mover.drain()
+    finally:
+        # After the movers: what they brought is projected once more, or waits in the outbox.
+        projecting.set()
+        await projection
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        await client.aclose()
+        writer.close()
+        engine.dispose()

@@ -1,0 +1,96 @@
+"""The web: the process that serves API and pages.
+
+The supervisor owns the listening sockets and hands them over, so that an address that cannot be had is told at the
+start, and connections wait while a fallen process is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from typing import Any, Final
+
+import orjson
+import structlog
+import uvicorn
+
+from smsc_filter.service.build import open_records, store_client, store_writer, web_context
+from smsc_filter.service.child import READY
+from smsc_filter.settings import Settings
+from smsc_filter.web.app import make_app
+
+NICENESS: Final = 5
+"""Messages come first."""
+
+DRAIN_SECONDS: Final = 5.0
+"""How long requests may go on when the service stops."""
+
+MOST_REQUESTS: Final = 256
+"""At once; more are told to come back."""
+
+log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """Without uvicorn's own handling of signals: the supervisor decides."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+async def run_web(settings: Settings, control: socket.socket) -> None:
+    """The life of the web process: listening sockets come over ``control``; its end is the end of the supervisor."""
+    loop = asyncio.get_running_loop()
+    os.nice(NICENESS)
+    message, descriptors, _, _ = socket.recv_fds(control, 1 << 20, 16)
+    start = orjson.loads(message)
+    listening = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    engine = open_records(settings)
+    store, writer = store_client(settings, start["url"]), store_writer(settings, start["url"])
+    context = web_context(settings, engine, store, writer, time.time)
+    server = _Server(
+        uvicorn.Config(
+            make_app(context),
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=MOST_REQUESTS,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=round(DRAIN_SECONDS),
+            h11_max_incomplete_event_size=16_384,
+        )
+    )
+
+    def stop() -> None:
+        server.should_exit = True
+
+    def on_control() -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            if control.recv(64):
+                return
+        os._exit(1)
+
+    control.setblocking(False)
+    loop.add_reader(control.fileno(), on_control)
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    serving = loop.create_task(server.serve(sockets=listening))
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if not serving.done():
+            control.send(READY)
+        await serving
+    finally:
+        await context.declines.close()
+        await store.aclose()
+        writer.close()
+        engine.dispose()

@@ -1,0 +1,186 @@
+"""A worker: one process that relays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+import structlog
+
+from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.policy.appeal import Whitelist
+from smsc_filter.policy.identity import Registry
+from smsc_filter.policy.measures import Measures
+from smsc_filter.policy.record import BatchHeader, pack_batch
+from smsc_filter.policy.rules import read_profile
+from smsc_filter.policy.whitelist import WhitelistEntry
+from smsc_filter.records.spool import SpoolWriter
+from smsc_filter.relay.accounts import Accounts
+from smsc_filter.relay.exchange import Exchange
+from smsc_filter.relay.listener import Switchboard, server_tls
+from smsc_filter.service.build import load_rules, model_folder, spool_folder, store_client
+from smsc_filter.service.child import CLOSED, READY
+from smsc_filter.settings import Settings
+from smsc_filter.state.ledger import BIND_SECONDS, Ledger
+from smsc_filter.state.measures import TABLE as MEASURES
+from smsc_filter.state.measures import read_measures
+
+log = structlog.get_logger()
+
+TICK_SECONDS: Final = 0.5
+"""How often timers, small tables and the backlog are looked at; a change binds within a second."""
+
+GC_THRESHOLD: Final = 100_000
+"""Objects made before the collector looks at the young ones; 700 would stop a worker thousands of times a second."""
+
+
+class Worker:
+    """One process that relays."""
+
+    def __init__(self, settings: Settings, number: int, url: str, owners: dict[str, int]) -> None:
+        """Build everything a worker needs; ``owners`` are the ids of owners by name."""
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        name = f"{settings.node}.{number}.{os.getpid()}"
+        self._ledger = Ledger(store_client(settings, url), settings.state, name)
+        scorer = Scorer.load(model_folder(settings))
+        rules = load_rules(settings, scorer)
+        registry = Registry(settings.registered(read_profile(settings.policy.profile)), settings.numbers)
+        self._spool: SpoolWriter | None = None
+        self.exchange = Exchange(
+            self._ledger,
+            scorer,
+            rules,
+            registry,
+            worker=settings.node << 4 | number,
+            observe=settings.policy.mode == "observe",
+            standard_status=settings.policy.status_style == "standard",
+            spool=self._keep_on_disk,
+            loop=loop,
+            clock=time.time,
+        )
+        self.board = Switchboard(
+            exchange=self.exchange,
+            ledger=self._ledger,
+            accounts=Accounts(settings.accounts),
+            owner_ids=owners,
+            numbering=settings.numbers,
+            listen=settings.listen,
+            upstream=settings.upstream,
+            timers=settings.timers,
+            worker=name,
+            loop=loop,
+        )
+        self._tls = server_tls(settings.listen)
+        self._version: bytes | None = None
+
+    def _keep_on_disk(self, header: BatchHeader, rows: Sequence[list[object]]) -> None:
+        """Keep the records of a batch that the store did not take."""
+        if self._spool is None:
+            self._spool = SpoolWriter(spool_folder(self._settings))
+        self._spool.append({b"b": pack_batch(header, rows)})
+
+    async def accept(self, connection: socket.socket) -> None:
+        """Serve one connection."""
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            async with asyncio.timeout(self._settings.timers.session_init or None):
+                await asyncio.get_running_loop().connect_accepted_socket(self.board.new_link, connection, ssl=self._tls)
+        except (OSError, TimeoutError) as error:
+            log.info("connection-failed", detail=str(error))
+            connection.close()
+            self.board.on_closed()
+
+    async def look_after(self) -> None:
+        """Timers, small tables, bind counts and the backlog, for as long as the worker lives."""
+        loop = asyncio.get_running_loop()
+        keep_at = 0.0
+        while True:
+            self.board.tick(loop.time())
+            await self.refresh()
+            if loop.time() >= keep_at:
+                keep_at = loop.time() + BIND_SECONDS / 3
+                await self._ledger.keep_binds(self.board.held_binds(), time.time())
+            backlog = await self._ledger.backlog_octets()
+            self.exchange.set_backlog(backlog > self._settings.state.backlog_mb << 20)
+            if self._spool is not None:
+                # A file is taken in once it is closed; the next batch in need begins a new one.
+                self._spool.close()
+                self._spool = None
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def refresh(self) -> None:
+        """Take over small tables that have changed."""
+        self._version, tables = await self._ledger.small_tables(self._version)
+        if tables is not None and b"whitelist" in tables:
+            entries = [WhitelistEntry.from_dict(values) for values in orjson.loads(tables[b"whitelist"])]
+            self.exchange.whitelist = Whitelist(entries)
+            log.info("whitelist-refreshed", entries=len(entries))
+        if tables is not None and MEASURES.encode() in tables:
+            measures = read_measures(tables[MEASURES.encode()])
+            self.exchange.measures = Measures(measures)
+            log.info("measures-refreshed", measures=len(measures))
+
+    async def close(self) -> None:
+        """Answer what is in flight, unbind, and let go of the store."""
+        await self.board.drain()
+        await self._ledger.close()
+        if self._spool is not None:
+            self._spool.close()
+
+
+async def run_worker(settings: Settings, control: socket.socket) -> None:
+    """A worker's life: connections come over ``control``; its end is the end of the supervisor."""
+    loop = asyncio.get_running_loop()
+    start = orjson.loads(control.recv(1 << 20))
+    worker = Worker(settings, start["number"], start["url"], start["owners"])
+    await worker.refresh()
+    stop = asyncio.Event()
+    tasks: set[asyncio.Task[None]] = set()
+    control.setblocking(False)
+
+    def on_control() -> None:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(control, 64, 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            message, descriptors = b"", []
+        if not message:
+            # The supervisor is gone without a word, and the store with it: nothing can be answered any more.
+            os._exit(1)
+        for descriptor in descriptors:
+            task = loop.create_task(worker.accept(socket.socket(fileno=descriptor)))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    def on_closed() -> None:
+        with contextlib.suppress(OSError):
+            control.send(CLOSED)
+
+    # Messages make no reference cycles, and what was built so far stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 50, 100)
+    worker.board.on_closed = on_closed
+    loop.add_reader(control.fileno(), on_control)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
+    care = loop.create_task(worker.look_after())
+    control.send(READY)
+    stopped = loop.create_task(stop.wait())
+    await asyncio.wait({care, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if care.done():
+        care.result()
+    await worker.close()
+    care.cancel()

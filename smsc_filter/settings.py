@@ -1,0 +1,243 @@
+"""Typed settings, from one TOML file and the environment, checked once, at the start."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from smsc_filter.policy.facts import Sender
+from smsc_filter.policy.identity import windows_for
+from smsc_filter.policy.rules import Profile, hours_of, profile_names
+from smsc_filter.relay.accounts import AccountSettings
+from smsc_filter.relay.listener import ListenSettings
+from smsc_filter.relay.upstream import UpstreamSettings
+from smsc_filter.smpp.session import SessionTimers
+from smsc_filter.sms.address import Numbering
+from smsc_filter.state.settings import DeclineSettings, StateSettings
+from smsc_filter.telemetry import LEVEL_VARIABLE
+from smsc_filter.watch.settings import WatchSettings
+from smsc_filter.web.settings import WebSettings
+
+ENVIRONMENT_PREFIX: Final = "SMSC_FILTER_"
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the message is one line with file, key, value and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsSettings:
+    """``[records]``: where decisions and consents are kept."""
+
+    __pydantic_config__ = _STRICT
+
+    database_url: str = ""
+    """An SQLAlchemy URL; empty: SQLite in ``data_dir``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """``[policy]``: by which rules messages are judged."""
+
+    __pydantic_config__ = _STRICT
+
+    profile: str = "cn-2020-draft"
+    """One of the rule profiles of the package, or the path of one of your own, which ends in .toml."""
+
+    quiet_hours: str = ""
+    """Hours in which no commercial text is sent, as "22:00-08:00" of the recipient's clock, or "none"; empty: those of
+    the profile."""
+
+    confirmation: str | None = None
+    """Sent once to who withdraws, without marketing, "" for nothing; not set: what the profile says."""
+
+    mode: Literal["enforce", "observe"] = "enforce"
+    """"observe" refuses nothing on the wire; records say what would have been."""
+
+    status_style: Literal["vendor", "standard"] = "vendor"
+    """Which command_status a refused message gets: our own range, or the nearest standard code."""
+
+    prohibited_file: str = ""
+    """Texts, links and numbers that nobody may send, one a line; # begins a comment."""
+
+    thresholds: dict[Literal["commercial", "service", "person"], Annotated[float, Field(gt=0, le=1)]] = field(
+        default_factory=dict
+    )
+    """Score from which a text is commercial, by purpose of its sender; those of the model where not set."""
+
+    def __post_init__(self) -> None:
+        if not self.profile.endswith(".toml") and self.profile not in profile_names():
+            raise ValueError(
+                f"profile {self.profile!r} is none of {', '.join(profile_names())}, nor the path of a .toml"
+            )
+        if self.quiet_hours not in ("", "none"):
+            hours_of(self.quiet_hours)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """``[model]``: the trained classifier."""
+
+    __pydantic_config__ = _STRICT
+
+    path: str = "models/default"
+    """Folder of the model; relative to the working directory, or else to the installation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderSettings:
+    """``[[senders]]``: a source address, or a range of them, and whose it is."""
+
+    __pydantic_config__ = _STRICT
+
+    address: Annotated[str, Field(pattern=r"^[^*\s]+\*?$")]
+    """As it stands in source_addr; a star at the end makes it a prefix."""
+
+    owner: Annotated[str, Field(min_length=1)]
+    purpose: Literal["commercial", "service", "person"]
+    hour_cap: Annotated[int, Field(ge=0)] | None = None
+    """Messages in any 3,600 s; 0: none; not set: what the profile says for the purpose."""
+
+    day_cap: Annotated[int, Field(ge=0)] | None = None
+    """Messages in any 86,400 s."""
+
+    suspended: bool = False
+    topic: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """What it writes about: a consent to this topic of its owner is enough. Not set: only one to everything is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration."""
+
+    __pydantic_config__ = _STRICT
+
+    data_dir: Path = Path("var")
+    """Where everything is kept that is not kept elsewhere."""
+
+    node: Annotated[int, Field(ge=0, le=15)] = 0
+    """Number of this machine among those that share one store; decision ids carry it."""
+
+    listen: ListenSettings = field(default_factory=ListenSettings)
+    upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
+    timers: SessionTimers = field(default_factory=SessionTimers)
+    numbers: Numbering = field(default_factory=Numbering)
+    state: StateSettings = field(default_factory=StateSettings)
+    declines: DeclineSettings = field(default_factory=DeclineSettings)
+    records: RecordsSettings = field(default_factory=RecordsSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    accounts: tuple[AccountSettings, ...] = ()
+    senders: tuple[SenderSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [account.system_id for account in self.accounts]
+        for number in self.watch.honeypots:
+            self.numbers.msisdn(number)
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"accounts: system_id {', '.join(sorted(repeated))} stands more than once")
+
+    @property
+    def owners(self) -> list[str]:
+        """Everybody who owns an account or a sender."""
+        return sorted({each.owner for each in self.accounts} | {each.owner for each in self.senders})
+
+    def registered(self, profile: Profile) -> list[Sender]:
+        """The senders, with the caps that hold for them."""
+        senders = []
+        for entry in self.senders:
+            caps = profile.quota[entry.purpose]
+            hour = caps.hour if entry.hour_cap is None else entry.hour_cap
+            day = caps.day if entry.day_cap is None else entry.day_cap
+            windows = windows_for(hour, day, caps.article)
+            senders.append(Sender(entry.address, entry.owner, entry.purpose, windows, entry.suspended, entry.topic))
+        return senders
+
+
+def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a file, with what the environment overrides.
+
+    ``SMSC_FILTER_SECTION__KEY`` stands for ``key`` in ``[section]``, ``SMSC_FILTER_KEY`` for a key above the
+    sections.
+
+    Raises:
+        SettingsError: a file that cannot be read, an unknown key, a value that is not allowed.
+    """
+    source = str(path) if path is not None else "defaults"
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: is not TOML: {error}") from error
+    overridden = _override(values, environment)
+    try:
+        return TypeAdapter(Settings).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = tuple(str(step) for step in first["loc"])
+        where = overridden.get(place, source)
+        raise SettingsError(f"{where}: {_in_words(first, place)}") from error
+
+
+def _override(values: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Work the environment into ``values``; returns which place comes from which variable."""
+    overridden = {}
+    for name, value in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or name == LEVEL_VARIABLE:
+            continue
+        place = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+        at = values
+        for step in place[:-1]:
+            at = at.setdefault(step, {})
+            if not isinstance(at, dict):
+                raise SettingsError(f"{name}: {step} has no keys of its own")
+        at[place[-1]] = value
+        overridden[place] = name
+    return overridden
+
+
+def _in_words(error: Any, place: tuple[str, ...]) -> str:
+    """One pydantic error as key, value and what is allowed."""
+    key = ".".join(place)
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{key} is not a setting; {_allowed(place[:-1])}"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"{key} is missing"
+    reason = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{key}: {reason}" if key else reason
+    # An account that is no table may be anything its writer took for one, its password included.
+    secret = "password" in key or (place[:1] == ("accounts",) and len(place) < 3)
+    shown = "..." if secret else repr(error["input"])
+    return f"{key} = {shown}: {reason[0].lower()}{reason[1:]}"
+
+
+def _allowed(place: tuple[str, ...]) -> str:
+    """The keys that may stand at ``place``."""
+    kind: Any = Settings
+    for step in place:
+        if step.isdigit():
+            continue  # which one of a list: its items are of the kind found with the list
+        if is_dataclass(kind):
+            kind = typing.get_type_hints(kind).get(step)
+        for inner in typing.get_args(kind):
+            if is_dataclass(inner):
+                kind = inner
+    if not is_dataclass(kind) or isinstance(kind, types.GenericAlias):
+        return "see the documentation for those there are"
+    return f"allowed are {', '.join(each.name for each in fields(kind))}"

@@ -1,0 +1,1 @@
+"""PDUs that carry text for a subscriber, read as messages."""

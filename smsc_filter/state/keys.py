@@ -1,0 +1,144 @@
+"""Names of keys, and which partition each belongs to.
+
+A key carries its partition as a hash tag, so that whatever one script call touches lies in one slot of a
+cluster. The recipient's partition holds what belongs to the recipient, the sender's what belongs to the sender.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from zlib import crc32
+
+from smsc_filter.policy.consent import WHEN_TIME_IS_UP, ConsentStatus
+from smsc_filter.policy.facts import ConsentState
+
+CONSENT_BUCKETS: Final = 32_768
+"""Hashes a partition spreads its consents over: about 64 entries each at two million, and still of the packed
+encoding (512 entries at most) at sixteen million."""
+
+OWNER_OCTETS: Final = 3
+NUMBER_OCTETS: Final = 7
+_STATES: Final = {b"%d" % state: state for state in ConsentState}
+_NOT_A_NUMBER: Final = b"\xff"
+"""A packed number of 15 digits never begins so."""
+
+
+def partition_of(name: str, partitions: int) -> int:
+    """The partition of a recipient or a sender address."""
+    return crc32(name.encode("utf-8", "surrogatepass")) % partitions if partitions > 1 else 0
+
+
+def tag(partition: int) -> str:
+    """The hash tag of a partition."""
+    return f"{{p{partition}}}"
+
+
+def consent_field(owner_id: int, recipient: str, topic: str | None = None) -> bytes:
+    """Owner and recipient in full, packed: never a hash of them, since a collision would read as consent.
+
+    ``owner_id`` is below 2^24; a number takes 10 octets, any other address its own length and four. A consent to one
+    topic has a field of its own with the topic's name in full behind it; no other field can look like it, since
+    packed numbers have one length and no address holds a NUL.
+    """
+    owner = owner_id.to_bytes(OWNER_OCTETS, "big")
+    about = b"" if topic is None else b"\0" + topic.encode("utf-8", "surrogatepass")
+    if recipient.isascii() and recipient.isdigit() and len(recipient) <= 15 and recipient[0] != "0":
+        return owner + int(recipient).to_bytes(NUMBER_OCTETS, "big") + about
+    return owner + _NOT_A_NUMBER + recipient.encode("utf-8", "surrogatepass") + about
+
+
+def consent_key(partition: int, field: bytes) -> str:
+    """The bucket that holds ``field``."""
+    return bucket_key(partition, crc32(field) % CONSENT_BUCKETS)
+
+
+def bucket_key(partition: int, number: int) -> str:
+    """One of the ``CONSENT_BUCKETS`` of a partition."""
+    return f"{{p{partition}}}c{number}"
+
+
+def fresh_key(partition: int) -> str:
+    """Consents that a reply set and SQL does not know yet: a hash of field -> event time in ms.
+
+    Whoever projects from SQL leaves such a field alone until SQL holds an event of that time.
+    """
+    return f"{tag(partition)}fresh"
+
+
+def projected_key(partition: int) -> str:
+    """The revision of the records last written into a partition."""
+    return f"{tag(partition)}projected"
+
+
+def split_field(field: bytes) -> tuple[int, str, str | None]:
+    """Owner id, recipient and topic of a field, as ``consent_field`` packed them.
+
+    Raises:
+        ValueError: it did not.
+    """
+    owner_id, rest = int.from_bytes(field[:OWNER_OCTETS], "big"), field[OWNER_OCTETS:]
+    if rest[:1] == _NOT_A_NUMBER:
+        address, separator, about = rest[1:].partition(b"\0")
+        recipient = address.decode("utf-8", "surrogatepass")
+    else:
+        recipient = str(int.from_bytes(rest[:NUMBER_OCTETS], "big"))
+        separator, about = rest[NUMBER_OCTETS : NUMBER_OCTETS + 1], rest[NUMBER_OCTETS + 1 :]
+    topic = about.decode("utf-8", "surrogatepass") if separator else None
+    if consent_field(owner_id, recipient, topic) != field:
+        raise ValueError(f"{field!r} is no field of a consent")
+    return owner_id, recipient, topic
+
+
+def sketches_prefix(partition: int) -> str:
+    """What the key of the texts remembered of a consent begins with; its field follows."""
+    return f"{tag(partition)}f"
+
+
+def pack_consent(status: ConsentStatus) -> bytes:
+    """What the hot state keeps of a consent: its state as a digit and, where it ends by time, the epoch second."""
+    digit = b"%d" % status.state
+    if status.until_ms is None:
+        return digit
+    # Rounded towards refusal: a grant ends, and a request is given up, at the latest when it should.
+    return digit + min(max(status.until_ms // 1000, 0), 0xFFFF_FFFF).to_bytes(4, "big")
+
+
+def unpack_consent(value: bytes | None, now_ms: int) -> ConsentState:
+    """The state that a kept value amounts to at ``now_ms``; none where there is no value or it cannot be read."""
+    if value is None:
+        return ConsentState.NONE
+    state = _STATES.get(value[:1], ConsentState.NONE)
+    if len(value) == 1:
+        return state
+    if len(value) != 5 or state not in WHEN_TIME_IS_UP:
+        return ConsentState.NONE
+    return state if now_ms < int.from_bytes(value[1:], "big") * 1000 else WHEN_TIME_IS_UP[state]
+
+
+def quota_key(partition: int, sender: str) -> str:
+    """The log of what one sender address has spent."""
+    return f"{{p{partition}}}q{sender}"
+
+
+def parts_key(partition: int, source: str, recipient: str, reference: int, total: int) -> str:
+    """The parts seen of one long message. Not of one bind: parts may come over several."""
+    return f"{{p{partition}}}m{source}>{recipient}>{reference}/{total}"
+
+
+def decisions_key(partition: int) -> str:
+    """The stream of decision records."""
+    return f"{tag(partition)}decisions"
+
+
+def applied_key(partition: int, worker: str) -> str:
+    """The last batches of a worker that were spent, so that a call repeated after a fault counts once."""
+    return f"{tag(partition)}applied:{worker}"
+
+
+def binds_key(system_id: str) -> str:
+    """Who holds a bind of an account."""
+    return f"{tag(0)}binds:{system_id}"
+
+
+SMALL_TABLES: Final = f"{tag(0)}small-tables"
+"""What every worker keeps in process: field ``version`` and one field a table."""

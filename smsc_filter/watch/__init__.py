@@ -1,0 +1,1 @@
+"""Early warning: watches what was decided, raises alarms and sees that somebody hears them."""

@@ -1,0 +1,1 @@
+"""Pages and API: what providers, operators and subscribers reach by HTTP."""

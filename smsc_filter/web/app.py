@@ -1,0 +1,117 @@
+"""The web application: the API now, console and portal beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+
+from smsc_filter.records import declines as register
+from smsc_filter.records.imports import ImportSummary
+from smsc_filter.records.jobs import Job
+from smsc_filter.web import docs, health
+from smsc_filter.web.api import consents, decisions, declines, files
+from smsc_filter.web.api.common import API
+from smsc_filter.web.context import Context
+from smsc_filter.web.guard import Guard
+from smsc_filter.web.jobs import Tell
+from smsc_filter.web.problems import add_handlers
+
+EVIDENCE_OCTETS: Final = 10 << 20
+
+DESCRIPTION: Final = """\
+Consents, decisions and the decline register of smsc-filter.
+
+Every request carries a bearer token; it opens the data of its owner and no other. Errors are `application/problem+json`
+(RFC 9457) and change nothing. Times are ISO 8601 with an offset.
+"""
+
+
+def make_app(context: Context) -> FastAPI:
+    """The application over ``context``; its lifespan runs the jobs."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        jobs = asyncio.create_task(context.jobs.run())
+        yield
+        context.jobs.stop()
+        await jobs
+
+    app = FastAPI(
+        title="smsc-filter",
+        version=version("smsc-filter"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=docs.DOCUMENT,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.context = context
+    context.jobs.work.update({
+        files.IMPORT: lambda job, path, tell: _import(context, job, path, tell),
+        files.SYNC: lambda job, path, tell: _sync(context, job, path, tell),
+    })  # fmt: skip
+    context.jobs.mend = context.project_declines
+    small, large = context.settings.max_body_kb << 10, context.settings.max_upload_mb << 20
+
+    def limit(method: str, path: str) -> int:
+        if path.startswith(f"{API}/imports") or path == f"{API}/declines/sync":
+            return large if method in ("POST", "PATCH") else small
+        return max(small, EVIDENCE_OCTETS) if path.startswith(f"{API}/evidence/") else small
+
+    app.add_middleware(Guard, limit=limit, request_seconds=context.settings.request_seconds)
+    add_handlers(app)
+    for router in (
+        *(consents.router, consents.lookup_router, consents.evidence_router, files.router, files.sync_router),
+        *(declines.router, decisions.router, health.router, docs.router),
+    ):
+        app.include_router(router)
+    return app
+
+
+def _import(context: Context, job: Job, path: Path, tell: Tell) -> Mapping[str, int]:
+    def progress(summary: ImportSummary) -> dict[str, int]:
+        return {
+            "rows": summary.rows,
+            "stored": summary.stored,
+            "repeated": summary.repeated,
+            "wrong": summary.wrong,
+            "lines": summary.lines,
+        }
+
+    return progress(
+        context.consents.take(
+            key=f"job:{job.id}",
+            owner=job.owner,
+            format=job.parameters["format"],
+            sha256=job.parameters["sha256"] or "",
+            path=path,
+            errors=context.jobs.errors_of(job.id),
+            now=job.created_at_ms / 1000,
+            tell=lambda summary: tell(progress(summary)),
+        )
+    )
+
+
+def _sync(context: Context, job: Job, path: Path, tell: Tell) -> Mapping[str, int]:
+    parameters = job.parameters
+    with path.open("rb") as file:
+        done = register.sync(
+            context.engine,
+            file,
+            name=parameters["list"],
+            version=parameters["version"],
+            base=parameters["base"],
+            sha256=parameters["sha256"],
+            normalise_number=context.numbering.msisdn,
+            now=context.clock(),
+            tell=lambda rows: tell({"rows": rows}),
+        )
+    context.project_declines(lambda pages: tell({"rows": done.rows, "changed": done.changed, "pages": pages}))
+    return {"rows": done.rows, "changed": done.changed}

@@ -1,0 +1,115 @@
+"""What the handlers work with, built once by whoever starts the application."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+import redis.asyncio
+from fastapi import Request
+from sqlalchemy import Engine
+
+from smsc_filter.records import declines as register
+from smsc_filter.sms.address import Numbering
+from smsc_filter.state.declines import Declines, write_pages, write_wishes
+from smsc_filter.web.access import Failures
+from smsc_filter.web.consents import ConsentDesk
+from smsc_filter.web.jobs import JobRunner
+from smsc_filter.web.settings import WebSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One application's world."""
+
+    engine: Engine
+    store: redis.asyncio.Redis
+    """For questions."""
+    writer: redis.Redis
+    """For changes, which are made in threads."""
+    settings: WebSettings
+    numbering: Numbering
+    partitions: int
+    node: int
+    clock: Callable[[], float]
+    declines: Declines
+    consents: ConsentDesk
+    jobs: JobRunner
+    failures: Failures
+
+    def project_declines(self, tell: Callable[[int], None] = lambda pages: None) -> int:
+        """Make what is on record of the decline register bind; how many pages that took.
+
+        Raises:
+            SqlUnavailable, RedisError: one side is away; what is left is done later.
+        """
+
+        def write(spelled: Mapping[int, str], pages: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+            write_wishes(self.writer, spelled, self.partitions)
+            write_pages(self.writer, pages, self.partitions)
+
+        return register.project(self.engine, write, tell)
+
+
+def make_context(
+    *,
+    engine: Engine,
+    store: redis.asyncio.Redis,
+    writer: redis.Redis,
+    settings: WebSettings,
+    numbering: Numbering,
+    partitions: int,
+    node: int,
+    folder: Path,
+    timeout: float,
+    reply_seconds: float,
+    project_consents: Callable[[], object],
+    clock: Callable[[], float],
+) -> Context:
+    """A world.
+
+    Args:
+        engine: of the records.
+        store: the hot state, for questions.
+        writer: the hot state, for changes.
+        settings: of the web.
+        numbering: how numbers are read.
+        partitions: over how many the hot state is spread.
+        node: the number of this machine.
+        folder: where uploads and evidence are kept, in folders of their own.
+        timeout: of a question to the hot state, in seconds.
+        reply_seconds: how long a consent request may wait for its answer.
+        project_consents: brings consents on record into the hot state.
+        clock: epoch seconds.
+    """
+    return Context(
+        engine=engine,
+        store=store,
+        writer=writer,
+        settings=settings,
+        numbering=numbering,
+        partitions=partitions,
+        node=node,
+        clock=clock,
+        declines=Declines(store, partitions, timeout),
+        consents=ConsentDesk(
+            engine=engine,
+            project=project_consents,
+            normalise_number=numbering.msisdn,
+            evidence_folder=folder / "evidence",
+            reply_seconds=reply_seconds,
+            clock=clock,
+            _projecting=threading.Lock(),
+        ),
+        jobs=JobRunner(engine, node, folder / "uploads", clock),
+        failures=Failures(settings.failures_a_minute),
+    )
+
+
+def context_of(request: Request) -> Context:
+    """The world of a request's application."""
+    context: Context = request.app.state.context
+    return context

@@ -1,0 +1,74 @@
+"""``/healthz`` and ``/readyz``: whether the process lives, and whether it can do its work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Final
+
+import redis
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from smsc_filter.records.database import reading
+from smsc_filter.records.errors import SqlUnavailable
+from smsc_filter.web.context import Context, context_of
+
+router = APIRouter(tags=["health"])
+
+CHECK_SECONDS: Final = 2.0
+
+
+class Health(BaseModel):
+    """What works; the name of a check -> "ok", or what is wrong."""
+
+    status: str
+    checks: dict[str, str]
+
+
+@router.get("/healthz", summary="Whether the process lives")
+async def healthz() -> Health:
+    """It answers as long as its loop turns; nothing else is looked at."""
+    return Health(status="ok", checks={})
+
+
+@router.get(
+    "/readyz",
+    summary="Whether it can do its work",
+    responses={503: {"model": Health, "description": "A store does not answer."}},
+)
+async def readyz(request: Request) -> Response:
+    """Asks both stores, two seconds at most."""
+    context = context_of(request)
+    names = ("records", "state")
+    said = await asyncio.gather(_check(run_in_threadpool(_ask_records, context)), _check(_ask_state(context)))
+    checks = dict(zip(names, said, strict=True))
+    ready = all(each == "ok" for each in said)
+    health = Health(status="ok" if ready else "unavailable", checks=checks)
+    return JSONResponse(health.model_dump(), 200 if ready else 503)
+
+
+async def _check(asked: Awaitable[Any]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await asked
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:g} s"
+    except (SqlUnavailable, SQLAlchemyError):
+        return "the database does not answer"
+    except (redis.RedisError, OSError):
+        return "the hot state does not answer"
+    return "ok"
+
+
+def _ask_records(context: Context) -> None:
+    with reading(context.engine) as connection:
+        connection.execute(text("SELECT 1")).scalar_one()
+
+
+async def _ask_state(context: Context) -> None:
+    await context.store.ping()

@@ -1,0 +1,1 @@
+"""The command line, each verb as a person runs it."""

@@ -1,0 +1,1 @@
+"""Detectors by simulation, with fixed seeds."""

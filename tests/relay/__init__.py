@@ -1,0 +1,1 @@
+"""The relay end to end: real processes, bare sockets."""

@@ -1,0 +1,1 @@
+"""SMPP octets and sessions, without a network."""

@@ -1,0 +1,1 @@
+"""From a PDU to what the subscriber reads."""

@@ -1,0 +1,1 @@
+"""Hot state, on a real embedded Valkey."""

@@ -1,0 +1,169 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smsc_filter.classifier import features
+from smsc_filter.classifier.manifest import CARD, MANIFEST, PURPOSES, read_manifest
+from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.samples import load_samples
+from training.__main__ import main
+from training.prepare import OWN, read_corpus
+from training.promote import NotPromotedError, promote
+from training.train import fit, gram_matrix, train
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small corpus: advertisements and chat that a few words tell apart."""
+    folder = tmp_path_factory.mktemp("data")
+    with (folder / "toy.jsonl").open("w", encoding="utf-8") as file:
+        for n in range(120):
+            word = chr(0x4E00 + 37 * n) + chr(0x5000 + 53 * n)
+            for text, label, category in (
+                (f"【{word}】全场{n}折，退订回T", "commercial", "commercial"),
+                (f"{word}，今晚回家吃饭吗", "other", "personal"),
+                (f"祝{word}新年快乐，身体健康", "other", "greeting"),
+            ):
+                said = {"text": text, "label": label, "category": category, "lang": "zh"}
+                file.write(json.dumps(said) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("model")
+    train(data, folder, name="toy", version=2, seed=3)
+    yield folder
+
+
+def test_a_trained_model_is_whole(model: Path, data: Path) -> None:
+    manifest = read_manifest(model)
+    assert (manifest.name, manifest.version, manifest.seed) == ("toy", 2, 3)
+    assert manifest.sources == {OWN: len(load_samples()), "toy": 360}
+    assert manifest.data_fingerprint == read_corpus(data).fingerprint
+    low, middle, high = (manifest.thresholds[purpose] for purpose in PURPOSES)
+    assert 0 < low <= middle <= high < 1
+    assert sorted(path.name for path in model.iterdir()) == sorted([manifest.weights, MANIFEST, CARD])
+
+
+def test_a_trained_model_tells_the_toy_texts_apart(model: Path) -> None:
+    scores = Scorer.load(model).score(["【云杉】全场六折，退订回T", "小林，今晚回家吃饭吗"]).score
+    assert scores[0] > 0.9 > 0.1 > scores[1]
+
+
+def test_the_same_seed_gives_the_same_weights(model: Path, data: Path, tmp_path: Path) -> None:
+    assert train(data, tmp_path, name="toy", version=2, seed=3).sha256 == read_manifest(model).sha256
+
+
+def test_the_card_gives_figures_and_no_text(model: Path) -> None:
+    card = (model / CARD).read_text(encoding="utf-8")
+    assert "toy-2@" in card
+    assert "greetings over" in card
+    assert not [sample.text for sample in load_samples() if sample.text in card]
+
+
+def test_training_again_leaves_one_file_of_weights(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path)
+    (tmp_path / "weights-00000000.joblib").touch()
+    train(data, tmp_path)
+    assert len(list(tmp_path.glob("weights-*"))) == 1
+
+
+def test_a_kind_without_texts_is_named(data: Path) -> None:
+    samples = [s for s in load_samples() if s.category != "verification"]
+    with pytest.raises(ValueError, match="no text of kind verification"):
+        fit(samples, seed=0)
+
+
+def test_the_matrix_gives_the_scores_of_the_scorer(model: Path) -> None:
+    scorer = Scorer.load(model)
+    texts = ["", *(sample.text for sample in load_samples())]
+    matrix = gram_matrix(texts, range(1, features.LONGEST + 1), features.ROW_BITS)
+    weights = scorer._weights.commercial
+    assert matrix @ weights + scorer.bias == pytest.approx(scorer.log_odds(texts), abs=1e-3)
+
+
+# Verbs --------------------------------------------------------------------------------------------
+
+
+def test_evaluate_prints_a_row_for_each_source(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--model", str(model), "--data", str(data)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("toy-2@")
+    assert [line.split()[0] for line in printed.splitlines() if line.startswith(("own", "toy "))] == ["own", "toy"]
+    assert "not the texts" not in printed
+
+
+def test_evaluate_says_when_the_texts_are_others(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = {"text": "今晚见", "label": "other", "category": "personal", "lang": "zh"}
+    (tmp_path / "chat.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    assert main(["evaluate", "--model", str(model), "--data", str(tmp_path)]) == 0
+    assert "not the texts the model was trained on" in capsys.readouterr().out
+    assert main(["evaluate", "--all", "--model", str(model), "--data", str(tmp_path)]) == 0
+    assert "flatter" in capsys.readouterr().out
+
+
+def test_an_error_is_one_line_and_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--model", str(tmp_path), "--data", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("training: ")
+    assert said.count("\n") == 1
+
+
+def test_train_by_its_verb(data: Path, tmp_path: Path) -> None:
+    assert main(["train", "--data", str(data), "--out", str(tmp_path / "new")]) == 0
+    assert Scorer.load(tmp_path / "new").model_id.startswith("default-1@")
+
+
+# Promotion ----------------------------------------------------------------------------------------
+
+
+def test_a_model_no_worse_is_promoted(model: Path, data: Path, tmp_path: Path) -> None:
+    assert main(["promote", "--candidate", str(model), "--to", str(tmp_path), "--data", str(data)]) == 0
+    assert Scorer.load(tmp_path).model_id == Scorer.load(model).model_id
+    assert promote(model, tmp_path, data) == Scorer.load(model).model_id
+
+
+def worsened(model: Path, folder: Path, *, threshold: float | None = None, flip: bool = False) -> Path:
+    """A copy of ``model`` with another threshold for persons, or with its weights turned round."""
+    from dataclasses import replace
+
+    from training.train import write_model
+
+    scorer = Scorer.load(model)
+    weights, manifest = scorer._weights, scorer.manifest
+    if flip:
+        weights = weights._replace(commercial=-weights.commercial)
+    if threshold is not None:
+        manifest = replace(manifest, thresholds={**manifest.thresholds, "person": threshold})
+    folder.mkdir()
+    write_model(folder, manifest, weights)
+    return folder
+
+
+def test_a_model_that_blocks_a_greeting_is_not_promoted(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidate = worsened(model, tmp_path / "candidate", threshold=1e-9)
+    served = tmp_path / "served"
+    assert main(["promote", "--candidate", str(candidate), "--to", str(served), "--data", str(data)]) == 1
+    assert "greetings" in capsys.readouterr().err
+    assert not served.exists()
+
+
+def test_a_model_with_a_lower_auc_is_not_promoted(model: Path, data: Path, tmp_path: Path) -> None:
+    candidate = worsened(model, tmp_path / "candidate", flip=True)
+    served = tmp_path / "served"
+    promote(model, served, data)
+    with pytest.raises(NotPromotedError, match="toy: AUC"):
+        promote(candidate, served, data)
+    assert Scorer.load(served).model_id == Scorer.load(model).model_id
+
+
+def test_weights_are_plain_float32(model: Path) -> None:
+    assert {array.dtype for array in Scorer.load(model)._weights} == {np.dtype(np.float32)}

@@ -1,0 +1,1 @@
+"""Tests of ``smsc_filter.watch``."""

@@ -1,0 +1,1 @@
+"""Trains, measures and promotes the models the service reads; never imported by the service."""

@@ -1,0 +1,55 @@
+"""``python -m training train|evaluate|promote``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from smsc_filter.classifier.manifest import ModelError
+from smsc_filter.samples import SampleError
+from training.evaluate import evaluate
+from training.promote import NotPromotedError, promote
+from training.train import train
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; return the exit status, 1 with the cause on stderr if it failed."""
+    asked = _parser().parse_args(arguments)
+    try:
+        match asked.verb:
+            case "train":
+                train(asked.data, asked.out, name=asked.name, version=asked.version, seed=asked.seed)
+            case "evaluate":
+                evaluate(asked.model, asked.data, everything=asked.all)
+            case "promote":
+                promote(asked.candidate, asked.to, asked.data)
+    except (ModelError, SampleError, NotPromotedError, OSError) as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Trains, measures and promotes models.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+
+    verb = verbs.add_parser("train", help="labelled texts -> a model's folder")
+    verb.add_argument("--data", type=Path, required=True, help="folder of labelled *.jsonl or *.jsonl.gz")
+    verb.add_argument("--out", type=Path, required=True, help="folder to write the model to")
+    verb.add_argument("--name", default="default", help="name of the model (default: %(default)s)")
+    verb.add_argument("--version", type=int, default=1, help="its version (default: %(default)s)")
+    verb.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
+
+    verb = verbs.add_parser("evaluate", help="figures of a model per source")
+    verb.add_argument("--model", type=Path, required=True, help="folder of the model")
+    verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts")
+    verb.add_argument("--all", action="store_true", help="measure on all texts, not only on those held out")
+
+    verb = verbs.add_parser("promote", help="serve a candidate, if it is no worse than what is served")
+    verb.add_argument("--candidate", type=Path, required=True, help="folder of the model to promote")
+    verb.add_argument("--to", type=Path, required=True, help="folder the service reads")
+    verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts, the gate")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
