@@ -179,16 +179,22 @@ class Provider:
             except OSError:
                 await asyncio.sleep(RECONNECT_SECONDS)
                 continue
-            while not (self.done or session.closed.is_set()):
-                try:
-                    await asyncio.wait_for(session.closed.wait(), RECONNECT_SECONDS)
-                except TimeoutError:
-                    session.fill_window()
+            try:
+                await self._drive(session)
+            finally:
+                # Also when a fault's own check failed: uvloop does not close with a transport left open.
+                session.close()
             if session.closed.is_set():
                 self.lost_links += 1
                 await asyncio.sleep(RECONNECT_SECONDS)
-            else:
-                session.close()
+
+    async def _drive(self, session: Session) -> None:
+        """Keep a window full, until everything is answered or the link is lost."""
+        while not (self.done or session.closed.is_set()):
+            try:
+                await asyncio.wait_for(session.closed.wait(), RECONNECT_SECONDS)
+            except TimeoutError:
+                session.fill_window()
 
 
 class Session(asyncio.Protocol):

@@ -278,7 +278,7 @@ def test_a_killed_supervisor_leaves_no_process_and_loses_nothing(ground: Ground)
     def kill_and_restart(provider: Provider) -> None:
         pid = ground.relay.pid
         children = rig.descendants(pid)
-        assert sorted(rig._role(child) for child in children) == ["recorder", "valkey", "worker", "worker"]
+        assert sorted(rig._role(child) for child in children) == ["recorder", "valkey", "web", "worker", "worker"]
         ground.kill(pid, *children)
         ground.relay.stop()
         ground.relay.__enter__()
