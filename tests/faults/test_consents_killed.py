@@ -40,8 +40,8 @@ from .consent_process import EVENTS, OWNERS, PARTITIONS, REPLIES, REPLY_SECONDS,
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 240
 KILL_EVERY = 170
-"""Somebody is killed after so many more things done, on average: by progress and not by the clock, so that a busy machine
-is not kept from ever getting anywhere."""
+"""Somebody is killed after so many more things done, on average: by progress and not by the clock, or a busy machine
+would never get anywhere."""
 
 
 class Killable:
