@@ -9,20 +9,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, insert, or_, select, update
 
+from smsc_filter.policy.appeals import CODE_LENGTH, CODE_LETTERS
 from smsc_filter.policy.measures import SCOPES, Measure, Step
 from smsc_filter.records.database import reading, writing
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.tables import measure_events, measures, notices
-
-CODE_LETTERS: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""No letter that is taken for another, on paper or by ear."""
-
-CODE_LENGTH: Final = 8
-"""30^8 codes: nobody finds another party's by trying."""
 
 
 class NoticeMissing(RecordsError):
@@ -141,7 +136,7 @@ def impose(
             begins_at=begins_at,
             ends_at=ends_at,
             article=article,
-            appeal_code="".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH)),
+            appeal_code=new_code(),
             per_hour=per_hour,
             binds=binds or {},
         )
@@ -170,14 +165,19 @@ def impose(
 def lift(engine: Engine, measure_id: int, *, by: str, note: str, now: float) -> bool:
     """End a measure at ``now``; False when there is none of that id, or it was lifted before."""
     with writing(engine) as connection:
-        row = measures.c
-        done = connection.execute(
-            update(measures).where(row.id == measure_id, row.lifted_at_ms.is_(None)).values(lifted_at_ms=_ms(now))
-        )
-        if done.rowcount != 1:
-            return False
-        _note(connection, measure_id, "lifted", now, by, note)
-        return True
+        return lift_measure(connection, measure_id, by=by, note=note, now=now)
+
+
+def lift_measure(connection: Connection, measure_id: int, *, by: str, note: str, now: float) -> bool:
+    """The same as ``lift``, in the transaction of ``connection``."""
+    row = measures.c
+    done = connection.execute(
+        update(measures).where(row.id == measure_id, row.lifted_at_ms.is_(None)).values(lifted_at_ms=_ms(now))
+    )
+    if done.rowcount != 1:
+        return False
+    _note(connection, measure_id, "lifted", now, by, note)
+    return True
 
 
 def note_appeal(engine: Engine, appeal_code: str, appeal_id: str, *, by: str, now: float) -> MeasureRecord:
@@ -187,17 +187,21 @@ def note_appeal(engine: Engine, appeal_code: str, appeal_id: str, *, by: str, no
         ValueError: no measure has that code.
     """
     with writing(engine) as connection:
-        row = connection.execute(
-            update(measures)
-            .where(measures.c.appeal_code == appeal_code.strip().upper())
-            .values(appeal_id=appeal_id)
-            .returning(*measures.c)
-        ).mappings()
-        found = row.one_or_none()
+        row = connection.execute(select(measures).where(measures.c.appeal_code == appeal_code.strip().upper()))
+        found = row.mappings().one_or_none()
         if found is None:
             raise ValueError("no measure has this appeal code; it stands in the notice of the measure")
-        _note(connection, found["id"], "appealed", now, by, f"appeal {appeal_id}")
-        return _record(found)
+        return note_appealed(connection, found["id"], appeal_id, by=by, now=now)
+
+
+def note_appealed(connection: Connection, measure_id: int, appeal_id: str, *, by: str, now: float) -> MeasureRecord:
+    """Put on record that there is an appeal against a measure, in the transaction of ``connection``."""
+    row = connection.execute(
+        update(measures).where(measures.c.id == measure_id).values(appeal_id=appeal_id).returning(*measures.c)
+    )
+    found = row.mappings().one()
+    _note(connection, measure_id, "appealed", now, by, f"appeal {appeal_id}")
+    return _record(found)
 
 
 def standing(engine: Engine, now: float, *, ended: bool = False) -> list[MeasureRecord]:
@@ -223,6 +227,11 @@ def served_notices(engine: Engine) -> list[Notice]:
     """Every notice, oldest first."""
     with reading(engine) as connection:
         return [_notice(values) for values in connection.execute(select(notices).order_by(notices.c.id)).mappings()]
+
+
+def new_code() -> str:
+    """An appeal code nobody has."""
+    return "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
 
 
 def _notice_before(connection: Connection, scope: str, subject: str, notice_id: int | None) -> Notice:
