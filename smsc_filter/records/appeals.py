@@ -521,6 +521,13 @@ def find_appeal(engine: Engine, appeal_id: int) -> Appeal | None:
     return None if row is None else _appeal(row)
 
 
+def appeal_of_entry(engine: Engine, entry_id: int) -> Appeal | None:
+    """The appeal a whitelist entry comes from, or None."""
+    with reading(engine) as connection:
+        row = connection.execute(select(appeals).where(appeals.c.whitelist_id == entry_id)).mappings().first()
+    return None if row is None else _appeal(row)
+
+
 def list_appeals(
     engine: Engine,
     *,

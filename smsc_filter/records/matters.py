@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, or_, select
 
 from smsc_filter.policy.measures import Step
-from smsc_filter.policy.record import id_to_text
+from smsc_filter.policy.record import MAX_ID, id_to_text
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.records.measures import lift_measure
 from smsc_filter.records.tables import decisions, measures
@@ -84,7 +84,7 @@ def register_kind(name: str, kind: MatterKind) -> None:
 
 
 def _find_decision(connection: Connection, subject: str) -> Matter | None:
-    if not subject.isdigit():
+    if not _is_id(subject):
         return None
     row = connection.execute(select(decisions).where(decisions.c.id == int(subject))).mappings().first()
     if row is None:
@@ -105,7 +105,7 @@ def _find_decision(connection: Connection, subject: str) -> Matter | None:
 
 
 def _find_measure(connection: Connection, subject: str) -> Matter | None:
-    if not subject.isdigit():
+    if not _is_id(subject):
         return None
     row = connection.execute(select(measures).where(measures.c.id == int(subject))).mappings().first()
     if row is None:
@@ -120,6 +120,11 @@ def _find_measure(connection: Connection, subject: str) -> Matter | None:
         sender=about if row["scope"] == "sender" else "",
         at_ms=row["begins_at_ms"],
     )
+
+
+def _is_id(subject: str) -> bool:
+    """Whether it is a number both databases can compare with an id."""
+    return subject.isascii() and subject.isdigit() and int(subject) <= MAX_ID
 
 
 _BEHIND_CAUSE: Final = {

@@ -109,57 +109,93 @@ def impose(
         ValueError: the fields do not fit together; the sentence says which.
         SqlUnavailable: the database does not answer.
     """
-    for name, value in (("reason", reason), ("article", article), ("by", by)):
-        if not value.strip():
-            raise ValueError(f"{name} is empty; a measure says what it rests on and who answers for it")
     with writing(engine) as connection:
-        notice: Notice | None = None
-        if step is Step.SUSPEND:
-            notice = _notice_before(connection, scope, subject, notice_id)
-            earliest = notice.at + notice_seconds
-            begins_at = max(now, earliest) if begins_at is None else begins_at
-            if begins_at < earliest:
-                raise NoticeMissing(
-                    f"notice {notice.id} was served {(begins_at - notice.at) / 3600:.1f} h before the suspension would "
-                    f"begin, {notice_seconds / 3600:g} h are needed: begin later"
-                )
-        elif notice_id is not None:
-            raise ValueError("a notice goes with a suspension; the other steps need none")
-        begins_at = now if begins_at is None else begins_at
-        if begins_at < now:
-            raise ValueError(f"begins_at {begins_at} is before now, {now}: a measure does not reach back")
-        measure = Measure(
-            id=0,
+        return impose_measure(
+            connection,
             step=step,
             scope=scope,
             subject=subject,
+            reason=reason,
+            article=article,
+            by=by,
+            now=now,
             begins_at=begins_at,
             ends_at=ends_at,
-            article=article,
-            appeal_code=new_code(),
+            notice_id=notice_id,
+            notice_seconds=notice_seconds,
             per_hour=per_hour,
-            binds=binds or {},
+            binds=binds,
         )
-        row = connection.execute(
-            insert(measures)
-            .values(
-                step=step.value,
-                scope=scope,
-                subject=subject,
-                reason=reason,
-                article=article,
-                notice_id=notice.id if notice else None,
-                appeal_code=measure.appeal_code,
-                per_hour=per_hour,
-                binds=dict(binds) if binds else None,
-                begins_at_ms=round(begins_at * 1000),
-                ends_at_ms=None if ends_at is None else round(ends_at * 1000),
+
+
+def impose_measure(
+    connection: Connection,
+    *,
+    step: Step,
+    scope: str,
+    subject: str,
+    reason: str,
+    article: str,
+    by: str,
+    now: float,
+    begins_at: float | None = None,
+    ends_at: float | None = None,
+    notice_id: int | None = None,
+    notice_seconds: float = 0.0,
+    per_hour: int | None = None,
+    binds: Mapping[str, int] | None = None,
+) -> MeasureRecord:
+    """The same as ``impose``, in the transaction of ``connection``."""
+    for name, value in (("reason", reason), ("article", article), ("by", by)):
+        if not value.strip():
+            raise ValueError(f"{name} is empty; a measure says what it rests on and who answers for it")
+    notice: Notice | None = None
+    if step is Step.SUSPEND:
+        notice = _notice_before(connection, scope, subject, notice_id)
+        earliest = notice.at + notice_seconds
+        begins_at = max(now, earliest) if begins_at is None else begins_at
+        if begins_at < earliest:
+            raise NoticeMissing(
+                f"notice {notice.id} was served {(begins_at - notice.at) / 3600:.1f} h before the suspension would "
+                f"begin, {notice_seconds / 3600:g} h are needed: begin later"
             )
-            .returning(*measures.c)
+    elif notice_id is not None:
+        raise ValueError("a notice goes with a suspension; the other steps need none")
+    begins_at = now if begins_at is None else begins_at
+    if begins_at < now:
+        raise ValueError(f"begins_at {begins_at} is before now, {now}: a measure does not reach back")
+    measure = Measure(
+        id=0,
+        step=step,
+        scope=scope,
+        subject=subject,
+        begins_at=begins_at,
+        ends_at=ends_at,
+        article=article,
+        appeal_code=new_code(),
+        per_hour=per_hour,
+        binds=binds or {},
+    )
+    row = connection.execute(
+        insert(measures)
+        .values(
+            step=step.value,
+            scope=scope,
+            subject=subject,
+            reason=reason,
+            article=article,
+            notice_id=notice.id if notice else None,
+            appeal_code=measure.appeal_code,
+            per_hour=per_hour,
+            binds=dict(binds) if binds else None,
+            begins_at_ms=round(begins_at * 1000),
+            ends_at_ms=None if ends_at is None else round(ends_at * 1000),
         )
-        done = _record(row.mappings().one())
-        _note(connection, done.measure.id, "imposed", now, by, reason)
-        return done
+        .returning(*measures.c)
+    )
+    done = _record(row.mappings().one())
+    _note(connection, done.measure.id, "imposed", now, by, reason)
+    return done
 
 
 def lift(engine: Engine, measure_id: int, *, by: str, note: str, now: float) -> bool:
