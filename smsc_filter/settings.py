@@ -93,6 +93,12 @@ class ModelSettings:
     path: str = "models/default"
     """Folder of the model; relative to the working directory, or else to the installation."""
 
+    cases: str = "models/cases"
+    """Folder of the texts that every later model must pass; those of granted appeals are put there."""
+
+    labels: str = "models/labels"
+    """Folder of labelled texts for the next training; those of upheld complaints are put there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderSettings:

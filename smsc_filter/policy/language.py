@@ -39,6 +39,8 @@ class ReplyWords:
     grant: tuple[str, ...]
     filler: tuple[str, ...]
     """What may stand around them and says nothing."""
+    appeal: tuple[str, ...]
+    """What an appeal begins with, in front of its code."""
     sentences: tuple[str, ...]
     """Patterns that withdraw in a sentence, over folded text."""
 
@@ -105,6 +107,8 @@ class Wording:
         }
         """Word -> what it means; None: nothing."""
         self.word = re.compile(_alternatives(self.meanings))
+        self.appeals = tuple(sorted({word for each in replies for word in each.appeal}, key=len, reverse=True))
+        """What an appeal may begin with, the longest first."""
         self.sentences = _compiled(pattern for each in replies for pattern in each.sentences)
         self.asks = _compiled(pattern for each in requests for pattern in each.asks)
         self._statements = {

@@ -209,6 +209,44 @@ class MeasureRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppealRules:
+    """``[appeal]``: objections to a refusal or a measure. Days are working days of the profile's calendar."""
+
+    __pydantic_config__ = _STRICT
+
+    answer_days: Figure
+    """Within which an appeal is answered."""
+    information_days: Figure
+    """Within which the appellant answers a question; the appeal expires otherwise."""
+    remind_days: Figure
+    """How long before a deadline it is told, also of complaints."""
+    entry_days: Figure
+    """How many calendar days a grant holds where the reviewer says nothing else."""
+    most_open: Figure
+    """Appeals of one appellant that may wait for an answer at once."""
+    most_a_day: Figure
+    """Appeals one appellant may open in any 24 hours."""
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintRules:
+    """``[complaints]``: the clocks of a complaint, in working days of the profile's calendar."""
+
+    __pydantic_config__ = _STRICT
+
+    forward_days: Figure | None = None
+    """From its receipt until the party complained of has it."""
+    outcome_days: Figure
+    """From then until there is an outcome."""
+    tell_days: Figure | None = None
+    """From then until the complainant knows."""
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """A rule profile as its file writes it."""
 
@@ -226,13 +264,16 @@ class Profile:
     similar: SimilarRules
     decline: DeclineRules
     duties: Duties
-    appeal: Duty
+    appeal: AppealRules
+    complaints: ComplaintRules
     prohibited: Duty
     measures: MeasureRules
     quota: dict[str, Caps]
     retention: Retention
     zones: dict[str, tuple[str, ...]]
     """Prefix of a number -> the time zones it may be in; "" for every other number."""
+    calendar: Literal["cn", "weekdays"]
+    """Which days are working days, see ``policy.workdays``."""
     quiet: QuietHours | None = None
     template: TemplateRules | None = None
     categories: dict[str, str] = field(default_factory=dict)
@@ -259,7 +300,7 @@ class Rules:
     similar: SimilarRules
     decline: DeclineRules
     duties: Duties
-    appeal: Duty
+    appeal: AppealRules
     prohibited_article: str
     quota: Mapping[str, Caps]
     retention: Retention

@@ -25,21 +25,37 @@ def place_hold(engine: Engine, kind: str, subject: str, reason: str, *, now: flo
         ValueError: the kind is unknown, or there is no subject or reason.
         SqlUnavailable: the database does not answer.
     """
+    with writing(engine) as connection:
+        return add_hold(connection, kind, subject, reason, now=now, until=until)
+
+
+def add_hold(
+    connection: Connection, kind: str, subject: str, reason: str, *, now: float, until: float | None = None
+) -> int:
+    """The same as ``place_hold``, in the transaction of ``connection``."""
     if kind not in KINDS or not subject or not reason.strip():
         raise ValueError(f"a hold is of a kind ({', '.join(KINDS)}) with a subject and a reason")
-    with writing(engine) as connection:
-        hold_id: int = connection.execute(
-            insert(holds)
-            .values(
-                kind=kind,
-                subject=subject,
-                reason=reason,
-                placed_at_ms=round(now * 1000),
-                until_ms=None if until is None else round(until * 1000),
-            )
-            .returning(holds.c.id)
-        ).scalar_one()
-        return hold_id
+    hold_id: int = connection.execute(
+        insert(holds)
+        .values(
+            kind=kind,
+            subject=subject,
+            reason=reason,
+            placed_at_ms=round(now * 1000),
+            until_ms=None if until is None else round(until * 1000),
+        )
+        .returning(holds.c.id)
+    ).scalar_one()
+    return hold_id
+
+
+def release_reason(connection: Connection, reason: str, *, now: float) -> int:
+    """Let go of all that is held for a reason, in the transaction of ``connection``; how many holds that were."""
+    row = holds.c
+    done = connection.execute(
+        update(holds).where(row.reason == reason, row.released_at_ms.is_(None)).values(released_at_ms=round(now * 1000))
+    )
+    return done.rowcount
 
 
 def release_hold(engine: Engine, hold_id: int, *, now: float) -> bool:

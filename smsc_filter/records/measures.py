@@ -9,20 +9,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, insert, or_, select, update
 
+from smsc_filter.policy.appeals import CODE_LENGTH, CODE_LETTERS
 from smsc_filter.policy.measures import SCOPES, Measure, Step
 from smsc_filter.records.database import reading, writing
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.tables import measure_events, measures, notices
-
-CODE_LETTERS: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""No letter that is taken for another, on paper or by ear."""
-
-CODE_LENGTH: Final = 8
-"""30^8 codes: nobody finds another party's by trying."""
 
 
 class NoticeMissing(RecordsError):
@@ -114,70 +109,111 @@ def impose(
         ValueError: the fields do not fit together; the sentence says which.
         SqlUnavailable: the database does not answer.
     """
-    for name, value in (("reason", reason), ("article", article), ("by", by)):
-        if not value.strip():
-            raise ValueError(f"{name} is empty; a measure says what it rests on and who answers for it")
     with writing(engine) as connection:
-        notice: Notice | None = None
-        if step is Step.SUSPEND:
-            notice = _notice_before(connection, scope, subject, notice_id)
-            earliest = notice.at + notice_seconds
-            begins_at = max(now, earliest) if begins_at is None else begins_at
-            if begins_at < earliest:
-                raise NoticeMissing(
-                    f"notice {notice.id} was served {(begins_at - notice.at) / 3600:.1f} h before the suspension would "
-                    f"begin, {notice_seconds / 3600:g} h are needed: begin later"
-                )
-        elif notice_id is not None:
-            raise ValueError("a notice goes with a suspension; the other steps need none")
-        begins_at = now if begins_at is None else begins_at
-        if begins_at < now:
-            raise ValueError(f"begins_at {begins_at} is before now, {now}: a measure does not reach back")
-        measure = Measure(
-            id=0,
+        return impose_measure(
+            connection,
             step=step,
             scope=scope,
             subject=subject,
+            reason=reason,
+            article=article,
+            by=by,
+            now=now,
             begins_at=begins_at,
             ends_at=ends_at,
-            article=article,
-            appeal_code="".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH)),
+            notice_id=notice_id,
+            notice_seconds=notice_seconds,
             per_hour=per_hour,
-            binds=binds or {},
+            binds=binds,
         )
-        row = connection.execute(
-            insert(measures)
-            .values(
-                step=step.value,
-                scope=scope,
-                subject=subject,
-                reason=reason,
-                article=article,
-                notice_id=notice.id if notice else None,
-                appeal_code=measure.appeal_code,
-                per_hour=per_hour,
-                binds=dict(binds) if binds else None,
-                begins_at_ms=round(begins_at * 1000),
-                ends_at_ms=None if ends_at is None else round(ends_at * 1000),
+
+
+def impose_measure(
+    connection: Connection,
+    *,
+    step: Step,
+    scope: str,
+    subject: str,
+    reason: str,
+    article: str,
+    by: str,
+    now: float,
+    begins_at: float | None = None,
+    ends_at: float | None = None,
+    notice_id: int | None = None,
+    notice_seconds: float = 0.0,
+    per_hour: int | None = None,
+    binds: Mapping[str, int] | None = None,
+) -> MeasureRecord:
+    """The same as ``impose``, in the transaction of ``connection``."""
+    for name, value in (("reason", reason), ("article", article), ("by", by)):
+        if not value.strip():
+            raise ValueError(f"{name} is empty; a measure says what it rests on and who answers for it")
+    notice: Notice | None = None
+    if step is Step.SUSPEND:
+        notice = _notice_before(connection, scope, subject, notice_id)
+        earliest = notice.at + notice_seconds
+        begins_at = max(now, earliest) if begins_at is None else begins_at
+        if begins_at < earliest:
+            raise NoticeMissing(
+                f"notice {notice.id} was served {(begins_at - notice.at) / 3600:.1f} h before the suspension would "
+                f"begin, {notice_seconds / 3600:g} h are needed: begin later"
             )
-            .returning(*measures.c)
+    elif notice_id is not None:
+        raise ValueError("a notice goes with a suspension; the other steps need none")
+    begins_at = now if begins_at is None else begins_at
+    if begins_at < now:
+        raise ValueError(f"begins_at {begins_at} is before now, {now}: a measure does not reach back")
+    measure = Measure(
+        id=0,
+        step=step,
+        scope=scope,
+        subject=subject,
+        begins_at=begins_at,
+        ends_at=ends_at,
+        article=article,
+        appeal_code=new_code(),
+        per_hour=per_hour,
+        binds=binds or {},
+    )
+    row = connection.execute(
+        insert(measures)
+        .values(
+            step=step.value,
+            scope=scope,
+            subject=subject,
+            reason=reason,
+            article=article,
+            notice_id=notice.id if notice else None,
+            appeal_code=measure.appeal_code,
+            per_hour=per_hour,
+            binds=dict(binds) if binds else None,
+            begins_at_ms=round(begins_at * 1000),
+            ends_at_ms=None if ends_at is None else round(ends_at * 1000),
         )
-        done = _record(row.mappings().one())
-        _note(connection, done.measure.id, "imposed", now, by, reason)
-        return done
+        .returning(*measures.c)
+    )
+    done = _record(row.mappings().one())
+    _note(connection, done.measure.id, "imposed", now, by, reason)
+    return done
 
 
 def lift(engine: Engine, measure_id: int, *, by: str, note: str, now: float) -> bool:
     """End a measure at ``now``; False when there is none of that id, or it was lifted before."""
     with writing(engine) as connection:
-        row = measures.c
-        done = connection.execute(
-            update(measures).where(row.id == measure_id, row.lifted_at_ms.is_(None)).values(lifted_at_ms=_ms(now))
-        )
-        if done.rowcount != 1:
-            return False
-        _note(connection, measure_id, "lifted", now, by, note)
-        return True
+        return lift_measure(connection, measure_id, by=by, note=note, now=now)
+
+
+def lift_measure(connection: Connection, measure_id: int, *, by: str, note: str, now: float) -> bool:
+    """The same as ``lift``, in the transaction of ``connection``."""
+    row = measures.c
+    done = connection.execute(
+        update(measures).where(row.id == measure_id, row.lifted_at_ms.is_(None)).values(lifted_at_ms=_ms(now))
+    )
+    if done.rowcount != 1:
+        return False
+    _note(connection, measure_id, "lifted", now, by, note)
+    return True
 
 
 def note_appeal(engine: Engine, appeal_code: str, appeal_id: str, *, by: str, now: float) -> MeasureRecord:
@@ -187,17 +223,21 @@ def note_appeal(engine: Engine, appeal_code: str, appeal_id: str, *, by: str, no
         ValueError: no measure has that code.
     """
     with writing(engine) as connection:
-        row = connection.execute(
-            update(measures)
-            .where(measures.c.appeal_code == appeal_code.strip().upper())
-            .values(appeal_id=appeal_id)
-            .returning(*measures.c)
-        ).mappings()
-        found = row.one_or_none()
+        row = connection.execute(select(measures).where(measures.c.appeal_code == appeal_code.strip().upper()))
+        found = row.mappings().one_or_none()
         if found is None:
             raise ValueError("no measure has this appeal code; it stands in the notice of the measure")
-        _note(connection, found["id"], "appealed", now, by, f"appeal {appeal_id}")
-        return _record(found)
+        return note_appealed(connection, found["id"], appeal_id, by=by, now=now)
+
+
+def note_appealed(connection: Connection, measure_id: int, appeal_id: str, *, by: str, now: float) -> MeasureRecord:
+    """Put on record that there is an appeal against a measure, in the transaction of ``connection``."""
+    row = connection.execute(
+        update(measures).where(measures.c.id == measure_id).values(appeal_id=appeal_id).returning(*measures.c)
+    )
+    found = row.mappings().one()
+    _note(connection, measure_id, "appealed", now, by, f"appeal {appeal_id}")
+    return _record(found)
 
 
 def standing(engine: Engine, now: float, *, ended: bool = False) -> list[MeasureRecord]:
@@ -223,6 +263,11 @@ def served_notices(engine: Engine) -> list[Notice]:
     """Every notice, oldest first."""
     with reading(engine) as connection:
         return [_notice(values) for values in connection.execute(select(notices).order_by(notices.c.id)).mappings()]
+
+
+def new_code() -> str:
+    """An appeal code nobody has."""
+    return "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
 
 
 def _notice_before(connection: Connection, scope: str, subject: str, notice_id: int | None) -> Notice:

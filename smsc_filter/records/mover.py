@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
+from smsc_filter.policy.appeals import Terms
 from smsc_filter.policy.record import (
     DecisionRow,
     EntryError,
@@ -26,6 +27,8 @@ from smsc_filter.policy.record import (
     outcomes_from_entry,
     rows_from_entry,
 )
+from smsc_filter.records.appeal_replies import FIELD as APPEALS
+from smsc_filter.records.appeal_replies import SentAppeal, appeals_from_entry, store_appeals
 from smsc_filter.records.database import insert_new, writing
 from smsc_filter.records.decisions import insert_decisions, insert_outcomes
 from smsc_filter.records.replies import FIELD as REPLIES
@@ -41,7 +44,7 @@ Committed = Callable[[Sequence[DecisionRow], Sequence[OutcomeRow]], None]
 
 Entry = tuple[str, Fields]
 """The id the stream gave it, and its fields: ``b`` and ``r``, or ``o`` (``policy.record``), or ``c``
-(``records.replies``)."""
+(``records.replies``), or ``a`` (``records.appeal_replies``)."""
 
 BEGINNING: Final = "0-0"
 """The position before every entry."""
@@ -92,6 +95,7 @@ class Mover:
         spool_dir: Path | None = None,
         gather_seconds: float = 0.05,
         on_committed: Committed | None = None,
+        terms: Terms | None = None,
     ) -> None:
         """Move ``stream`` into ``engine``.
 
@@ -102,12 +106,14 @@ class Mover:
             gather_seconds: pause after a pass that was not full. A trickle then costs a transaction for many
                 entries instead of one each, and a record reaches SQL that much later.
             on_committed: who else wants to see the rows.
+            terms: by which appeals are opened that came by reply; None where none can come.
         """
         self._engine = engine
         self._stream = stream
         self._spool_dir = spool_dir
         self._gather_seconds = gather_seconds
         self._on_committed = on_committed
+        self._terms = terms
         self._position: str | None = None
         self._most_entries = 32
         self._spool_due_at = 0.0
@@ -177,7 +183,7 @@ class Mover:
         assert self._position is not None
         rows = 0
         for load in _loads(entries):
-            for part in _storable(self._engine, self._stream.name, load, self._position):
+            for part in _storable(self._engine, self._stream.name, load, self._position, self._terms):
                 self._position = part.last_id
                 rows += len(part)
                 if self._on_committed is not None:
@@ -218,7 +224,7 @@ def take_spools(engine: Engine, directory: Path, on_committed: Committed | None 
         damages: list[SpoolDamagedError] = []
         rows = 0
         for load in _loads(_spooled(path, damages)):
-            for part in _storable(engine, path.name, load, None):
+            for part in _storable(engine, path.name, load, None, None):
                 rows += len(part)
                 if on_committed is not None:
                     on_committed(part.decisions, part.outcomes)
@@ -252,6 +258,7 @@ class _Load:
     decisions: list[DecisionRow] = field(default_factory=list)
     outcomes: list[OutcomeRow] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    appeals: list[SentAppeal] = field(default_factory=list)
     rejects: list[tuple[Entry, str]] = field(default_factory=list)
 
     @property
@@ -259,23 +266,25 @@ class _Load:
         return self.entries[-1][0]
 
     def __len__(self) -> int:
-        return len(self.decisions) + len(self.outcomes) + len(self.replies) + len(self.rejects)
+        return len(self.decisions) + len(self.outcomes) + len(self.replies) + len(self.appeals) + len(self.rejects)
 
     def add(self, entry: Entry) -> None:
         """Take an entry in, as rows or, when it is none that we know, as one to set aside."""
         self.entries.append(entry)
         fields = entry[1]
-        if fields.keys().isdisjoint((b"b", b"o", REPLIES)):
-            self.rejects.append((entry, f"none of the fields b, o and c, but {sorted(fields)}"))
+        if fields.keys().isdisjoint((b"b", b"o", REPLIES, APPEALS)):
+            self.rejects.append((entry, f"none of the fields b, o, c and a, but {sorted(fields)}"))
             return
         try:
             # All fields are read before any is taken: an entry is stored whole or set aside whole.
             decided = rows_from_entry(fields[b"b"], fields.get(b"r")) if b"b" in fields else []
             answered = outcomes_from_entry(fields[b"o"]) if b"o" in fields else []
             replied = replies_from_entry(fields[REPLIES]) if REPLIES in fields else []
+            appealed = appeals_from_entry(fields[APPEALS]) if APPEALS in fields else []
             self.decisions += decided
             self.outcomes += answered
             self.replies += replied
+            self.appeals += appealed
         except EntryError as error:
             self.rejects.append((entry, str(error)))
 
@@ -291,7 +300,7 @@ def _loads(entries: Iterable[Entry]) -> Iterator[_Load]:
         yield load
 
 
-def _storable(engine: Engine, stream: str, load: _Load, after: str | None) -> Iterator[_Load]:
+def _storable(engine: Engine, stream: str, load: _Load, after: str | None, terms: Terms | None) -> Iterator[_Load]:
     """Commit ``load`` and yield what was committed: the whole, or each entry when a value is refused.
 
     Args:
@@ -299,36 +308,41 @@ def _storable(engine: Engine, stream: str, load: _Load, after: str | None) -> It
         stream: name of the stream or file, for its position and for entries set aside.
         load: what to commit.
         after: position the stream must be at; None where a position is not kept.
+        terms: by which appeals are opened; None where none come.
 
     Raises:
         PositionMovedError: the stream is not there any more.
         SqlUnavailable: the database does not answer.
     """
     try:
-        _store(engine, stream, load, after)
+        _store(engine, stream, load, after, terms)
     except (DataError, IntegrityError, OverflowError, ValueError) as error:
         reason = str(error.orig) if isinstance(error, DataError | IntegrityError) else str(error)
         if len(load.entries) == 1:
             refused = _Load(entries=load.entries, rejects=[(load.entries[0], reason)])
-            _store(engine, stream, refused, after)
+            _store(engine, stream, refused, after, terms)
             yield refused
             return
         for entry in load.entries:
             alone = _Load()
             alone.add(entry)
-            yield from _storable(engine, stream, alone, after)
+            yield from _storable(engine, stream, alone, after, terms)
             after = None if after is None else alone.last_id
     else:
         yield load
 
 
-def _store(engine: Engine, stream: str, load: _Load, after: str | None) -> None:
+def _store(engine: Engine, stream: str, load: _Load, after: str | None, terms: Terms | None) -> None:
     with writing(engine) as connection:
         if after is not None:
             _advance(connection, stream, after, load.last_id)
         insert_decisions(connection, load.decisions)
         insert_outcomes(connection, load.outcomes)
         store_replies(connection, load.replies)
+        if load.appeals:
+            if terms is None:
+                raise ValueError("appeals are opened by terms, and there are none")
+            store_appeals(connection, load.appeals, terms)
         if load.rejects:
             _set_aside(connection, stream, load.rejects)
 

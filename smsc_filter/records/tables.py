@@ -214,7 +214,8 @@ whitelist: Final = Table(
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("revoked_at_ms", BigInteger),
     Column("created_by", Text),
-    CheckConstraint("scope IN ('sender', 'sender-recipients', 'owner')", name="scope"),
+    Column("sketch", LargeBinary),
+    CheckConstraint("scope IN ('sender', 'sender-recipients', 'owner', 'cluster')", name="scope"),
 )
 """What granted appeals allow; an entry is never deleted, only revoked."""
 
@@ -393,3 +394,134 @@ measure_events: Final = Table(
     CheckConstraint("event IN ('imposed', 'lifted', 'appealed')", name="event"),
 )
 """Append-only: who did what to a measure, when and why."""
+
+appeal_codes: Final = Table(
+    "appeal_codes",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("party", Text, nullable=False),
+    Column("issued_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("kind", "subject", "party"),
+)
+"""What a party names to object to something; ``party`` is the one number that may use it, "" for whoever has it. Those
+of measures stand with the measures."""
+
+appeals: Final = Table(
+    "appeals",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("appellant_kind", Text, nullable=False),
+    Column("appellant", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("opened_at_ms", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("due_at_ms", BigInteger),
+    Column("due_certain", Boolean, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("decided_at_ms", BigInteger),
+    Column("decided_by", Text),
+    Column("decision", Text),
+    Column("whitelist_id", _BIG_ID, ForeignKey(whitelist.c.id)),
+    CheckConstraint(
+        "state IN ('open', 'needs-information', 'granted', 'refused', 'withdrawn', 'expired')", name="state"
+    ),
+    CheckConstraint("appellant_kind IN ('owner', 'person', 'operator')", name="appellant_kind"),
+    CheckConstraint("told IN ('', 'reminded', 'overdue')", name="told"),
+    Index(None, "state", "due_at_ms"),
+    Index(None, "appellant_kind", "appellant", "opened_at_ms"),
+    Index(None, "kind", "subject"),
+    Index(None, "owner", "id"),
+)
+"""``since_ms``: from when the clock of the state runs; ``told``: what the alarms have said of it."""
+
+appeal_events: Final = Table(
+    "appeal_events",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("appeal_id", _BIG_ID, ForeignKey(appeals.c.id), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("evidence", JSON(none_as_null=True)),
+    Index(None, "appeal_id"),
+)
+"""Append-only: who did what to an appeal, when and why. ``evidence``: SHA-256 of files, or ids of decisions."""
+
+model_cases: Final = Table(
+    "model_cases",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("appeal_id", _BIG_ID, ForeignKey(appeals.c.id)),
+    Column("complaint_id", _BIG_ID),
+    Column("text", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("dropped_at_ms", BigInteger),
+    CheckConstraint("label IN ('commercial', 'other')", name="label"),
+)
+"""Texts whose label somebody vouches for; files of cases are written from it."""
+
+complaints: Final = Table(
+    "complaints",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("number", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),
+    Column("complainant", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("message_at_ms", BigInteger),
+    Column("received_at_ms", BigInteger, nullable=False),
+    Column("recorded_at_ms", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("due_at_ms", BigInteger),
+    Column("due_certain", Boolean, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("outcome", Text),
+    Column("outcome_note", Text),
+    Column("measure_id", _BIG_ID, ForeignKey(measures.c.id)),
+    CheckConstraint("state IN ('received', 'forwarded', 'decided', 'told', 'withdrawn')", name="state"),
+    CheckConstraint("outcome IN ('upheld', 'unfounded', 'not-ours')", name="outcome"),
+    CheckConstraint("told IN ('', 'reminded', 'overdue')", name="told"),
+    Index(None, "state", "due_at_ms"),
+    Index(None, "owner", "id"),
+    Index(None, "received_at_ms"),
+)
+"""``number`` is whoever took the complaint in's name for it; the same again is the same complaint."""
+
+complaint_decisions: Final = Table(
+    "complaint_decisions",
+    metadata,
+    Column("complaint_id", _BIG_ID, ForeignKey(complaints.c.id), nullable=False),
+    Column("decision_id", _BIG_ID, nullable=False),
+    PrimaryKeyConstraint("complaint_id", "decision_id"),
+    Index(None, "decision_id"),
+)
+"""Which messages a complaint is about. No foreign key: a decision may go by retention before its complaint does."""
+
+complaint_events: Final = Table(
+    "complaint_events",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("complaint_id", _BIG_ID, ForeignKey(complaints.c.id), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Index(None, "complaint_id"),
+)
+"""Append-only: who did what to a complaint, when and why."""

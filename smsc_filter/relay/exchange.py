@@ -26,6 +26,7 @@ from smsc_filter.policy.record import BatchHeader, OutcomeRow
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.template import Parameters
 from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
+from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.relay.link import Halt, Link
 from smsc_filter.relay.requests import Requests
 from smsc_filter.smpp.pdu import Pdu
@@ -439,6 +440,7 @@ class Exchange:
                     unfinished.add(index)
         requests = self._requests(batch, senders, commercial, consents)
         clearing = None if self.whitelist.empty else self.whitelist.clearing
+        clustered = self._clustered(batch, senders, now) if self.whitelist.clustered else {}
         facts = []
         for index, (origin, message, _) in enumerate(batch):
             sender = senders[index]
@@ -462,6 +464,8 @@ class Exchange:
             facts[index].similar = True
         for index in unfinished:
             facts[index].whole = False
+        for index, entry in clustered.items():
+            facts[index].cleared = facts[index].cleared or entry
         if self.rules.template is not None:
             for (origin, _, _), known_facts in zip(batch, facts, strict=True):
                 known_facts.parameters = origin.parameters
@@ -479,6 +483,23 @@ class Exchange:
                 new = list(set(texts.values()))
             remembered.update(zip(new, sketch(new), strict=True))
         return {index: remembered[text] for index, text in texts.items()}
+
+    def _clustered(self, batch: list[Arrival], senders: list[Sender | None], now: float) -> dict[int, WhitelistEntry]:
+        """The entries that speak for texts by what they say; looked for where the owner has such entries."""
+        whitelist = self.whitelist
+        wanted = [
+            index
+            for index, (origin, _, _) in enumerate(batch)
+            if origin.owner in whitelist.clustered and senders[index] is not None
+        ]
+        found = {}
+        for index, text_sketch in self._sketches(wanted, batch).items():
+            sender = senders[index]
+            assert sender is not None
+            entry = whitelist.clearing_text(batch[index][0].owner, sender.address, text_sketch, now)
+            if entry is not None:
+                found[index] = entry
+        return found
 
     def _similar(self, kept: dict[int, bytes], batch: list[Arrival]) -> set[int]:
         """Which texts are like one that came before the recipient refused; ``kept`` has the sketches of those."""

@@ -33,6 +33,7 @@ from smsc_filter.smpp.session import BINDS, BOUND, FROM_ESME, Due, Session, Sess
 from smsc_filter.smpp.tlv import encode_tlv
 from smsc_filter.sms.address import Numbering
 from smsc_filter.sms.message import Multi, Replacement, read_data, read_submit, read_unsuccess
+from smsc_filter.state.appeals import Appeals
 from smsc_filter.state.ledger import Ledger, StoreUnavailable
 
 log = structlog.get_logger()
@@ -132,7 +133,14 @@ class Switchboard:
         self.turn = Turn(loop)
         self.links: set[ProviderLink] = set()
         self.replies = Replies(
-            exchange.consents, exchange.rules, exchange.registry, numbering, owner_ids, loop, exchange.now
+            exchange.consents,
+            Appeals(ledger, ledger.partitions),
+            exchange.rules,
+            exchange.registry,
+            numbering,
+            owner_ids,
+            loop,
+            exchange.now,
         )
         self.tasks: set[asyncio.Task[None]] = set()
         self.on_closed: Callable[[], None] = lambda: None

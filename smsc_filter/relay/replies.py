@@ -1,5 +1,7 @@
 """What subscribers reply: a withdrawal or a grant binds before the SMSC hears that its deliver_sm was taken.
 
+An objection to a refusal ("申诉 7K3MW9QD") is durable before that; what its code stands for, the records find.
+
 Replies of one turn of the loop are taken together, in one call of the store. Then each goes on to the provider as it
 came. While the store is away the SMSC is answered ESME_RX_T_APPN and delivers again: a withdrawal is never acknowledged
 and lost.
@@ -18,7 +20,7 @@ import structlog
 
 from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.language import WITHDRAWN
-from smsc_filter.policy.reply import fold_reply, read_reply
+from smsc_filter.policy.reply import fold_reply, read_appeal, read_reply
 from smsc_filter.policy.rules import Rules
 from smsc_filter.smpp.codec import encode_submit
 from smsc_filter.smpp.constants import HEADER_OCTETS, CommandStatus
@@ -26,6 +28,7 @@ from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.sms.address import Numbering
 from smsc_filter.sms.coding import encode_text
 from smsc_filter.sms.message import read_delivery
+from smsc_filter.state.appeals import Appeals, SentAppeal
 from smsc_filter.state.consents import Consents, Reply
 from smsc_filter.state.ledger import StoreUnavailable
 
@@ -45,7 +48,7 @@ class Waiting(NamedTuple):
     link: UpstreamLink
     """The stream it came over: its answer belongs there and nowhere else."""
     pdu: Pdu
-    reply: Reply
+    reply: Reply | SentAppeal
 
 
 class Replies:
@@ -54,6 +57,7 @@ class Replies:
     def __init__(
         self,
         consents: Consents,
+        appeals: Appeals,
         rules: Rules,
         registry: Registry,
         numbering: Numbering,
@@ -63,6 +67,7 @@ class Replies:
     ) -> None:
         """Take replies at times ``clock()``, in seconds since the epoch."""
         self._consents = consents
+        self._appeals = appeals
         self._rules = rules
         self._registry = registry
         self._numbering = numbering
@@ -72,14 +77,16 @@ class Replies:
         self._waiting: list[Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
-    def read(self, pdu: Pdu, bind_owner: str) -> Reply | None:
+    def read(self, pdu: Pdu, bind_owner: str) -> Reply | SentAppeal | None:
         """The reply in a PDU of the SMSC, or None: most of them are receipts, or talk."""
         delivery = read_delivery(pdu, self._numbering)
         if delivery is None or not delivery.subscriber:
             return None
+        now_ms = int(self._clock() * 1000)
         kind = read_reply(delivery.text, self._rules.wording)
         if kind is None:
-            return None
+            appeal = read_appeal(delivery.text, self._rules.wording)
+            return SentAppeal(delivery.subscriber, *appeal, now_ms) if appeal is not None else None
         owner = self._registry.owner_of(delivery.destination, delivery.destination_ton) or bind_owner
         written = fold_reply(delivery.text)[:LONGEST_REFERENCE]
         return Reply(
@@ -87,11 +94,11 @@ class Replies:
             self._owner_ids[owner],
             self._registry.topics_of(owner),
             kind,
-            int(self._clock() * 1000),
+            now_ms,
             f"{written} to {delivery.destination.decode('latin-1')}",
         )
 
-    def take(self, upstream: Upstream, link: UpstreamLink, pdu: Pdu, reply: Reply) -> None:
+    def take(self, upstream: Upstream, link: UpstreamLink, pdu: Pdu, reply: Reply | SentAppeal) -> None:
         """Take a reply in with what else comes in this turn of the loop; then ``upstream`` relays its PDU."""
         self._waiting.append(Waiting(upstream, link, pdu, reply))
         if self._task is None:
@@ -102,23 +109,40 @@ class Replies:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                await self._take(batch)
+                replies = [(each, each.reply) for each in batch if isinstance(each.reply, Reply)]
+                appeals = [(each, each.reply) for each in batch if isinstance(each.reply, SentAppeal)]
+                if replies:
+                    await self._take(replies)
+                if appeals:
+                    await self._take_appeals(appeals)
         finally:
             self._task = None
 
-    async def _take(self, batch: list[Waiting]) -> None:
+    async def _take(self, batch: list[tuple[Waiting, Reply]]) -> None:
         try:
-            changed = await self._consents.reply([each.reply for each in batch])
+            changed = await self._consents.reply([reply for _, reply in batch])
         except StoreUnavailable as error:
             log.error("replies-undone", detail=str(error), replies=len(batch))
-            for each in batch:
+            for each, _ in batch:
                 each.upstream.not_taken(each.link, each.pdu, CommandStatus.ESME_RX_T_APPN)
             return
-        for each, any_change in zip(batch, changed, strict=True):
-            log.info("reply", kind=each.reply.kind, owner_id=each.reply.owner_id, changed=any_change)
+        for (each, reply), any_change in zip(batch, changed, strict=True):
+            log.info("reply", kind=reply.kind, owner_id=reply.owner_id, changed=any_change)
             each.upstream.pass_on(each.link, each.pdu)
-            if any_change and each.reply.kind == WITHDRAWN and self._rules.reply.confirmation:
+            if any_change and reply.kind == WITHDRAWN and self._rules.reply.confirmation:
                 each.upstream.confirm(confirmation(each.pdu, self._rules.reply.confirmation))
+
+    async def _take_appeals(self, batch: list[tuple[Waiting, SentAppeal]]) -> None:
+        try:
+            await self._appeals.put([appeal for _, appeal in batch])
+        except StoreUnavailable as error:
+            log.error("appeals-undone", detail=str(error), appeals=len(batch))
+            for each, _ in batch:
+                each.upstream.not_taken(each.link, each.pdu, CommandStatus.ESME_RX_T_APPN)
+            return
+        log.info("appeals", appeals=len(batch))
+        for each, _ in batch:
+            each.upstream.pass_on(each.link, each.pdu)
 
 
 def confirmation(request: Pdu, text: str) -> bytes:

@@ -16,9 +16,12 @@ import orjson
 import redis
 import redis.asyncio
 
+from smsc_filter.policy.appeals import terms_of
+from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.mover import Mover
 from smsc_filter.service.build import make_projector, open_records, spool_folder
 from smsc_filter.service.child import READY
+from smsc_filter.service.clerk import make_clerk
 from smsc_filter.service.watching import Watching
 from smsc_filter.settings import Settings
 from smsc_filter.state.stream import DecisionStream
@@ -43,13 +46,16 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     )
     engine = open_records(settings)
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
-    watching = Watching(settings, engine)
+    terms = terms_of(read_profile(settings.policy.profile))
+    clerk = make_clerk(settings, engine, writer, terms)
+    watching = Watching(settings, engine, clerk.look)
     movers = [
         Mover(
             engine,
             DecisionStream(client, partition),
             spool_dir=spool_folder(settings) if partition == 0 else None,
             on_committed=watching.on_committed,
+            terms=terms,
         )
         for partition in range(settings.state.partitions)
     ]
@@ -73,6 +79,7 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     control.send(READY)
     projection = loop.create_task(projector.run(projecting))
     watch = loop.create_task(watching.run())
+    publishing = loop.create_task(clerk.run())
     try:
         await asyncio.gather(*(mover.run() for mover in movers))
         # Who stops the service finds its decisions in SQL; what takes longer waits in the stream.
@@ -84,9 +91,10 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
         # After the movers: what they brought is projected once more, or waits in the outbox.
         projecting.set()
         await projection
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
+        for task in (watch, publishing):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await client.aclose()
         writer.close()
         engine.dispose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -16,6 +16,7 @@ from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.alarms import decisions_after, read_checkpoint, write_checkpoint
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.settings import Settings
+from smsc_filter.watch.alarm import Alarm
 from smsc_filter.watch.desk import AlarmDesk
 from smsc_filter.watch.watcher import VERSION, Watcher, WindowsOf
 
@@ -43,8 +44,11 @@ def windows_from(settings: Settings) -> WindowsOf:
 class Watching:
     """Watches what the movers commit."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
-        """Watch by ``settings`` and keep alarms and checkpoints in ``engine``."""
+    def __init__(
+        self, settings: Settings, engine: Engine, also: Callable[[float], list[Alarm]] = lambda _now: []
+    ) -> None:
+        """Watch by ``settings``, keep alarms and checkpoints in ``engine``, and tell what ``also`` finds as well."""
+        self._also = also
         self._engine = engine
         self.watcher = Watcher(settings.watch, windows_from(settings))
         self.desk = AlarmDesk(engine, settings.watch, settings.data_dir)
@@ -81,7 +85,8 @@ class Watching:
     def _look(self) -> int:
         """Take what is to be told to the desk; how much of it is new."""
         try:
-            return len(self.desk.take(self.watcher.look(time.time())))
+            now = time.time()
+            return len(self.desk.take([*self.watcher.look(now), *self._also(now)]))
         except Exception as error:
             log.exception("watcher-failed", error=repr(error))
             return 0

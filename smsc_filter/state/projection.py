@@ -151,9 +151,13 @@ class Projection:
         return int(answer)
 
 
+WHITELIST: Final = "whitelist"
+"""Its field among the small tables."""
+
+
 def write_whitelist(client: Redis, entries: Iterable[WhitelistEntry]) -> None:
     """Publish the appeal whitelist, whole; every worker has it within a second."""
     pipeline = client.pipeline(transaction=True)
-    pipeline.hset(keys.SMALL_TABLES, "whitelist", orjson.dumps([entry.to_dict() for entry in entries]))
+    pipeline.hset(keys.SMALL_TABLES, WHITELIST, orjson.dumps([entry.to_dict() for entry in entries]))
     pipeline.hincrby(keys.SMALL_TABLES, "version", 1)
     pipeline.execute()

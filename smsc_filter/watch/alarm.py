@@ -28,6 +28,10 @@ class Kind(StrEnum):
     STORE_TROUBLE = "store-trouble"
     SMSC_TROUBLE = "smsc-trouble"
     RECORDS_TROUBLE = "records-trouble"
+    APPEAL_DUE = "appeal-due"
+    APPEAL_OVERDUE = "appeal-overdue"
+    COMPLAINT_DUE = "complaint-due"
+    COMPLAINT_OVERDUE = "complaint-overdue"
 
 
 SEVERITIES: Final = ("notice", "warning", "critical")

@@ -17,7 +17,7 @@ from smsc_filter.settings import SettingsError, read_settings
 from tests.relay.harness import Relay, short_folder
 
 PROFILES = {"cn-2015-order31", "cn-2020-draft", "cn-2026-order74", "in-tcccpr", "us-tcpa"}
-NO_RULE = {"zones", "categories", "languages", "name", "title"}
+NO_RULE = {"zones", "categories", "languages", "name", "title", "calendar"}
 
 
 def text_of(name: str) -> str:

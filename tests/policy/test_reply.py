@@ -7,7 +7,7 @@ import time
 import pytest
 
 from smsc_filter.policy.language import Wording, language_names, read_language
-from smsc_filter.policy.reply import LONGEST_REPLY, read_reply
+from smsc_filter.policy.reply import LONGEST_REPLY, read_appeal, read_reply
 from smsc_filter.policy.rules import profile_names, read_profile
 
 CHINESE = Wording([read_language("zh"), read_language("en")])
@@ -121,3 +121,26 @@ def test_every_language_compiles_and_keeps_its_words_apart(name: str) -> None:
 def test_every_profile_hears_stop(name: str) -> None:
     profile = read_profile(name)
     assert read_reply("stop", Wording(read_language(each) for each in profile.languages)) == "withdrawn"
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    pytest.param("申诉 7K3MW9QD", ("7K3MW9QD", ""), id="code"),
+    pytest.param("申诉7k3mw9qd 这是给家人的", ("7K3MW9QD", "这是给家人的"), id="small-letters-and-a-reason"),
+    pytest.param("申訴：７Ｋ３ＭＷ９ＱＤ。", ("7K3MW9QD", ""), id="full-width"),
+    pytest.param("申诉我的拜年短信 7K3MW9QD 谢谢", ("7K3MW9QD", "我的拜年短信 谢谢"), id="words-on-both-sides"),
+    pytest.param("Appeal 7K3MW9QD they were wishes", ("7K3MW9QD", "they were wishes"), id="english"),
+    pytest.param("APPEAL ABCDEFGH", ("ABCDEFGH", ""), id="letters-alone-behind-the-word"),
+    pytest.param("申诉 01H4-C9M2-Q7R3-T", ("01H4-C9M2-Q7R3-T", ""), id="decision"),
+    pytest.param("7k3mw9qd", ("7K3MW9QD", ""), id="nothing-but-the-code"),
+    pytest.param("STRANGER", None, id="a-word-of-eight-letters"),
+    pytest.param("7K3MW9QD is my flight", None, id="talk-that-begins-like-a-code"),
+    pytest.param("申诉", None, id="no-code"),
+    pytest.param("申诉 7K3MW9QDX", None, id="longer-than-a-code"),
+    pytest.param("appeal to reason, please", None, id="talk"),
+    pytest.param("申诉 7K3MW9QD" + "长" * 1000, None, id="too-long"),
+    pytest.param("", None, id="empty"),
+])  # fmt: skip
+def test_an_appeal_names_its_code(text: str, expected: tuple[str, str] | None) -> None:
+    assert read_appeal(text, CHINESE) == expected
+    if expected is not None:
+        assert read_reply(text, CHINESE) is None, "an appeal is no withdrawal"

@@ -471,6 +471,8 @@ class Relay(Process):
             "listen": {"host": "127.0.0.1", "port": 0},
             "upstream": {"host": "127.0.0.1", "port": smsc_port, "reconnect_first": 0.05, "reconnect_most": 0.2},
             "web": {"port": 0},
+            # What is granted and upheld in a test is no case for the models of this project.
+            "model": {"cases": str(folder / "cases"), "labels": str(folder / "labels")},
         }
         for name, values in sections.items():
             settings.setdefault(name, {}).update(values)
