@@ -9,14 +9,14 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from smsc_filter.policy.facts import Sender
-from smsc_filter.policy.identity import windows_for
-from smsc_filter.policy.rules import Profile, hours_of, profile_names
-from smsc_filter.relay.accounts import AccountSettings
+from smsc_filter.policy.facts import Sender, Window
+from smsc_filter.policy.quota import Quotas, windows_for
+from smsc_filter.policy.rules import PURPOSES, Profile, hours_of, profile_names
+from smsc_filter.relay.accounts import AccountSettings, Cap
 from smsc_filter.relay.listener import ListenSettings
 from smsc_filter.relay.upstream import UpstreamSettings
 from smsc_filter.smpp.session import SessionTimers
@@ -29,6 +29,8 @@ from smsc_filter.web.settings import WebSettings
 ENVIRONMENT_PREFIX: Final = "SMSC_FILTER_"
 
 _STRICT = ConfigDict(extra="forbid")
+
+SET_BY_OPERATOR: Final = "set by the operator"
 
 
 class SettingsError(Exception):
@@ -43,6 +45,22 @@ class RecordsSettings:
 
     database_url: str = ""
     """An SQLAlchemy URL; empty: SQLite in ``data_dir``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientCapSettings:
+    """``[policy.recipients.PURPOSE]``: caps of the profile on what one recipient is sent, changed."""
+
+    __pydantic_config__ = _STRICT
+
+    minute_cap: Cap | None = None
+    """Messages in any 60 s; 0: none; not set: what the profile says."""
+    hour_cap: Cap | None = None
+    """Messages in any 3,600 s."""
+    day_cap: Cap | None = None
+    """Messages in any 86,400 s."""
+    week_cap: Cap | None = None
+    """Messages in any 604,800 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +93,13 @@ class PolicySettings:
     )
     """Score from which a text is commercial, by purpose of its sender; those of the model where not set."""
 
+    recipient_caps: bool = False
+    """Whether the profile's caps on what one recipient is sent are in force: they are practice of platforms, not
+    statute."""
+
+    recipients: dict[Literal["commercial", "service", "person"], RecipientCapSettings] = field(default_factory=dict)
+    """Caps on what one recipient is sent, by purpose of the sender; in force with ``recipient_caps``."""
+
     def __post_init__(self) -> None:
         if not self.profile.endswith(".toml") and self.profile not in profile_names():
             raise ValueError(
@@ -101,6 +126,23 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerSettings:
+    """``[[owners]]``: caps on what all senders of an owner send together."""
+
+    __pydantic_config__ = _STRICT
+
+    owner: Annotated[str, Field(min_length=1)]
+    minute_cap: Cap = 0
+    """Messages in any 60 s; 0: none."""
+    hour_cap: Cap = 0
+    """Messages in any 3,600 s."""
+    day_cap: Cap = 0
+    """Messages in any 86,400 s."""
+    week_cap: Cap = 0
+    """Messages in any 604,800 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SenderSettings:
     """``[[senders]]``: a source address, or a range of them, and whose it is."""
 
@@ -111,11 +153,17 @@ class SenderSettings:
 
     owner: Annotated[str, Field(min_length=1)]
     purpose: Literal["commercial", "service", "person"]
-    hour_cap: Annotated[int, Field(ge=0)] | None = None
+    hour_cap: Cap | None = None
     """Messages in any 3,600 s; 0: none; not set: what the profile says for the purpose."""
 
-    day_cap: Annotated[int, Field(ge=0)] | None = None
+    day_cap: Cap | None = None
     """Messages in any 86,400 s."""
+
+    minute_cap: Cap | None = None
+    """Messages in any 60 s."""
+
+    week_cap: Cap | None = None
+    """Messages in any 604,800 s."""
 
     suspended: bool = False
     topic: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -147,6 +195,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     accounts: tuple[AccountSettings, ...] = ()
     senders: tuple[SenderSettings, ...] = ()
+    owner_caps: Annotated[tuple[OwnerSettings, ...], Field(alias="owners")] = ()
 
     def __post_init__(self) -> None:
         names = [account.system_id for account in self.accounts]
@@ -154,6 +203,11 @@ class Settings:
             self.numbers.msisdn(number)
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"accounts: system_id {', '.join(sorted(repeated))} stands more than once")
+        capped = [each.owner for each in self.owner_caps]
+        if repeated := {owner for owner in capped if capped.count(owner) > 1}:
+            raise ValueError(f"owners: owner {', '.join(sorted(repeated))} stands more than once")
+        if unknown := set(capped) - set(self.owners):
+            raise ValueError(f"owners: {', '.join(sorted(unknown))} owns no account and no sender")
 
     @property
     def owners(self) -> list[str]:
@@ -165,11 +219,55 @@ class Settings:
         senders = []
         for entry in self.senders:
             caps = profile.quota[entry.purpose]
-            hour = caps.hour if entry.hour_cap is None else entry.hour_cap
-            day = caps.day if entry.day_cap is None else entry.day_cap
-            windows = windows_for(hour, day, caps.article)
-            senders.append(Sender(entry.address, entry.owner, entry.purpose, windows, entry.suspended, entry.topic))
+            windows = windows_for(_changed(caps.figures, entry), caps.article)
+            senders.append(
+                Sender(
+                    entry.address,
+                    entry.owner,
+                    entry.purpose,
+                    windows,
+                    entry.suspended,
+                    entry.topic,
+                    per_message=caps.counted == "messages",
+                )
+            )
         return senders
+
+    def quotas(self, profile: Profile) -> Quotas:
+        """What messages are charged to besides the windows of their senders."""
+        recipients: dict[str, tuple[tuple[Window, ...], bool, bool]] = {}
+        for purpose in PURPOSES if self.policy.recipient_caps else ():
+            caps, changed = profile.recipients.get(purpose), self.policy.recipients.get(purpose)
+            figures = caps.figures if caps is not None else (0, 0, 0, 0)
+            article = caps.article if caps is not None else SET_BY_OPERATOR
+            windows = windows_for(_changed(figures, changed) if changed is not None else figures, article)
+            if windows:
+                by_owner = caps is None or caps.over == "owner"
+                recipients[purpose] = windows, by_owner, caps is None or caps.counted == "messages"
+        return Quotas(
+            recipients,
+            {each.system_id: windows_for(_changed((0, 0, 0, 0), each), SET_BY_OPERATOR) for each in self.accounts},
+            {each.owner: windows_for(_changed((0, 0, 0, 0), each), SET_BY_OPERATOR) for each in self.owner_caps},
+        )
+
+
+class _Capped(Protocol):
+    """A table of the configuration that may set caps."""
+
+    @property
+    def minute_cap(self) -> int | None: ...
+    @property
+    def hour_cap(self) -> int | None: ...
+    @property
+    def day_cap(self) -> int | None: ...
+    @property
+    def week_cap(self) -> int | None: ...
+
+
+def _changed(figures: tuple[int, int, int, int], by: _Capped) -> tuple[int, ...]:
+    """Caps, with those a table sets in place of the others."""
+    own = (by.minute_cap, by.hour_cap, by.day_cap, by.week_cap)
+    return tuple(figure if cap is None else cap for figure, cap in zip(figures, own, strict=True))
 
 
 def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -240,10 +338,22 @@ def _allowed(place: tuple[str, ...]) -> str:
         if step.isdigit():
             continue  # which one of a list: its items are of the kind found with the list
         if is_dataclass(kind):
-            kind = typing.get_type_hints(kind).get(step)
+            kind = typing.get_type_hints(kind).get(next((name for name, key in _keys(kind) if key == step), step))
         for inner in typing.get_args(kind):
             if is_dataclass(inner):
                 kind = inner
     if not is_dataclass(kind) or isinstance(kind, types.GenericAlias):
         return "see the documentation for those there are"
-    return f"allowed are {', '.join(each.name for each in fields(kind))}"
+    return f"allowed are {', '.join(key for _, key in _keys(kind))}"
+
+
+def _keys(kind: Any) -> list[tuple[str, str]]:
+    """The fields of a table: name here, key in the file."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return [
+        (
+            each.name,
+            next((mark.alias for mark in getattr(hints[each.name], "__metadata__", ()) if mark.alias), each.name),
+        )
+        for each in fields(kind)
+    ]

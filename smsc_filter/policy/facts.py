@@ -35,6 +35,8 @@ class Window:
     seconds: int
     cap: int
     article: str
+    soft: int = 0
+    """A lower cap for texts that look suspicious, of this one sender; 0: none. See ``policy.quota``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Sender:
     """What it writes about: a consent to that topic is enough, and needed where there is none to everything."""
     suspension: Measure | None = None
     """The measure it is suspended by; see ``policy.measures``."""
+    per_message: bool = False
+    """Whether a long message counts once towards the caps; else each of its parts does."""
 
 
 class Facts:
@@ -61,6 +65,7 @@ class Facts:
         "cleared",
         "commercial",
         "consent",
+        "counts",
         "declined",
         "owner",
         "parameters",
@@ -83,6 +88,7 @@ class Facts:
         refused_part: Cause | None = None,
         *,
         whole: bool = True,
+        counts: bool = True,
         request: bool = False,
         similar: bool = False,
         declined: str | None = None,
@@ -104,6 +110,9 @@ class Facts:
         """Why an earlier part of the same message was refused."""
         self.whole = whole
         """Whether every part of the message has come."""
+        self.counts = counts
+        """Whether a message begins with this part, where messages are counted: the first part of it to come, or one
+        that came before and is sent again."""
         self.request = request
         """Whether the text asks for consent."""
         self.similar = similar

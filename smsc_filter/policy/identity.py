@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from smsc_filter.policy.facts import Facts, Sender, Window
+from smsc_filter.policy.facts import Facts, Sender
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.verdict import PASS, Cause, Finding, refuse
 from smsc_filter.sms.address import Numbering
@@ -86,11 +86,6 @@ class Registry:
     def topics_of(self, owner: str) -> tuple[str, ...]:
         """The topics an owner's senders write about."""
         return self._topics.get(owner, ())
-
-
-def windows_for(hour_cap: int, day_cap: int, article: str) -> tuple[Window, ...]:
-    """The windows of a sender, shortest first; a cap of 0 is none."""
-    return tuple(Window(seconds, cap, article) for seconds, cap in ((3600, hour_cap), (86_400, day_cap)) if cap)
 
 
 def check_identity(_message: Message, facts: Facts, rules: Rules, _now: float) -> Finding:

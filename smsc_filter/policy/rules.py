@@ -39,22 +39,43 @@ class Duty:
     """Whether the article was read at a source, or is recalled and to be checked."""
 
 
+Counted = Literal["parts", "messages"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """How much one sender of a kind may send."""
+    """How much may be sent, in any run of so many seconds; 0: no cap."""
 
     __pydantic_config__ = _STRICT
 
+    minute: int = 0
     hour: int = 0
-    """Messages in any 3,600 s; 0: no cap."""
     day: int = 0
-    """Messages in any 86,400 s; 0: no cap."""
+    week: int = 0
+    counted: Counted = "parts"
+    """"parts": every submit_sm; "messages": a long message once, however many parts it has."""
     article: str
     seen: bool
 
     def __post_init__(self) -> None:
-        if self.hour < 0 or self.day < 0:
+        if min(self.minute, self.hour, self.day, self.week) < 0:
             raise ValueError("a cap is not below 0")
+
+    @property
+    def figures(self) -> tuple[int, int, int, int]:
+        """The caps in the order of ``policy.quota.SECONDS``."""
+        return self.minute, self.hour, self.day, self.week
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientCaps(Caps):
+    """``[recipients]``: how much one subscriber may be sent by senders of a kind."""
+
+    __pydantic_config__ = _STRICT
+
+    over: Literal["all", "owner"]
+    """Over whose messages it is counted: of everybody, or of each owner for itself, so that no owner can use up what
+    another needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,12 +297,16 @@ class Profile:
     """Which days are working days, see ``policy.workdays``."""
     quiet: QuietHours | None = None
     template: TemplateRules | None = None
+    recipients: dict[str, RecipientCaps] = field(default_factory=dict)
+    """By purpose of the sender; in force where the operator sets ``recipient_caps``."""
     categories: dict[str, str] = field(default_factory=dict)
     """Of a preference register: its code -> the name it has in wishes."""
 
     def __post_init__(self) -> None:
         if set(self.quota) != set(PURPOSES):
             raise ValueError(f"quota has to speak of {', '.join(PURPOSES)}")
+        if unknown := set(self.recipients) - set(PURPOSES):
+            raise ValueError(f"recipients: {', '.join(sorted(unknown))} is none of {', '.join(PURPOSES)}")
         if unknown := set(self.languages) - set(language_names()):
             raise ValueError(f"languages: {', '.join(sorted(unknown))} is none of {', '.join(language_names())}")
         Zones(self.zones)

@@ -34,6 +34,7 @@ class Cause(Enum):
     WRONG_ENTITY = "entity-unknown", 0x0431, CommandStatus.ESME_RINVOPTPARAMVAL
     WRONG_CHAIN = "chain-hash-mismatch", 0x0432, CommandStatus.ESME_RINVOPTPARAMVAL
     QUOTA_SPENT = "quota-spent", CommandStatus.ESME_RTHROTTLED, CommandStatus.ESME_RTHROTTLED
+    RECIPIENT_QUOTA_SPENT = "recipient-quota-spent", 0x0440, CommandStatus.ESME_RINVDSTADR
     STORE_UNAVAILABLE = "store-unavailable", CommandStatus.ESME_RSYSERR, CommandStatus.ESME_RSYSERR
     UPSTREAM_UNAVAILABLE = "upstream-unavailable", CommandStatus.ESME_RMSGQFUL, CommandStatus.ESME_RMSGQFUL
 

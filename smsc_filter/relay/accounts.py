@@ -21,6 +21,9 @@ SCRYPT_R: Final = 8
 SCRYPT_P: Final = 1
 _SCHEME: Final = "scrypt"
 
+Cap = Annotated[int, Field(ge=0)]
+"""Of messages within a window; 0: none."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -54,6 +57,18 @@ class AccountSettings:
 
     parameters: Parameters = NO_PARAMETERS
     """What optional parameters mean on this account."""
+
+    minute_cap: Cap = 0
+    """Messages of all its senders in any 60 s; 0: no cap."""
+
+    hour_cap: Cap = 0
+    """Messages in any 3,600 s."""
+
+    day_cap: Cap = 0
+    """Messages in any 86,400 s."""
+
+    week_cap: Cap = 0
+    """Messages in any 604,800 s."""
 
     def __post_init__(self) -> None:
         if (self.password is None) == (self.password_hash is None):

@@ -8,7 +8,7 @@ arrivals gather in the next one, so that batches grow with the load and the cost
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
@@ -21,7 +21,7 @@ from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.judge import judge
 from smsc_filter.policy.likeness import alike, sketch
 from smsc_filter.policy.measures import Measures
-from smsc_filter.policy.quota import charged
+from smsc_filter.policy.quota import Charge, Quotas, as_part
 from smsc_filter.policy.record import BatchHeader, OutcomeRow
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.template import Parameters
@@ -80,7 +80,7 @@ class Track:
 
     __slots__ = ("charged", "decision_id", "message", "spent_at_ms")
 
-    def __init__(self, decision_id: int, charged: Sender | None, spent_at_ms: int, message: Message) -> None:
+    def __init__(self, decision_id: int, charged: Charge | None, spent_at_ms: int, message: Message) -> None:
         self.decision_id = decision_id
         self.charged = charged
         self.spent_at_ms = spent_at_ms
@@ -135,6 +135,7 @@ class Exchange:
         rules: Rules,
         registry: Registry,
         *,
+        quotas: Quotas | None = None,
         worker: int,
         observe: bool,
         standard_status: bool,
@@ -150,6 +151,7 @@ class Exchange:
         self.scorer = scorer
         self.rules = rules
         self.registry = registry
+        self.quotas = quotas or Quotas()
         self.whitelist = Whitelist()
         self.measures = Measures()
         self.consents = Consents(ledger, ledger.partitions)
@@ -161,6 +163,7 @@ class Exchange:
         self._worker = worker
         self._mode = "observe" if observe else "enforce"
         self._statuses = {cause: cause.standard_status if standard_status else cause.status for cause in Cause}
+        ledger.statuses = self._statuses
         self._spool = spool
         self._loop = loop
         self._clock = clock
@@ -302,27 +305,28 @@ class Exchange:
 
     async def _judge(
         self, batch: list[Arrival], now: float
-    ) -> tuple[list[Verdict], list[list[object]], list[Sender | None]]:
+    ) -> tuple[list[Verdict], list[list[object]], list[Charge | None]]:
         """Verdicts on a batch, on record: spent and durable once this returns.
 
         Raises:
             StoreUnavailable: they are not.
         """
         facts, kinds, seen = await self._facts(batch, now)
-        rules = self.rules
+        rules, charge = self.rules, self.quotas.charge
         verdicts = []
-        charges: list[Sender | None] = []
+        charges: list[Charge | None] = []
         for (origin, message, _), known in zip(batch, facts, strict=True):
             verdict = judge(message, known, rules, now) if origin.upstream_bound else UPSTREAM_AWAY
             verdicts.append(verdict)
-            charges.append(charged(known) if verdict.cause is None else None)
+            charges.append(charge(known, origin.system_id, message.recipient) if verdict.cause is None else None)
+        together = self._count_messages(seen, facts, charges) if seen else {}
         first_id = self._first_id(len(batch), now)
         asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
         if asking:
             await self._ask(asking, batch, facts, verdicts, charges, first_id, now)
         rows = self._rows(first_id, batch, verdicts, facts, kinds)
         try:
-            refusals = await self.ledger.spend(now, self._header(now), rows, charges)
+            refusals = await self.ledger.spend(now, self._header(now), rows, charges, together=together)
         except StoreUnavailable:
             for index in asking:
                 self.requests.settle(first_id + index, sent=False)
@@ -340,13 +344,33 @@ class Exchange:
             await self.ledger.refuse_parts(refused_parts)
         return verdicts, rows, charges
 
+    @staticmethod
+    def _count_messages(
+        seen: Sequence[tuple[int, PartSeen]], facts: Sequence[Facts], charges: list[Charge | None]
+    ) -> Mapping[int, list[int]]:
+        """Charge a long message once where messages are counted; returns which parts share the fate of which."""
+        counted: dict[object, int] = {}
+        together: dict[int, list[int]] = {}
+        for index, part in seen:
+            charge = charges[index]
+            if charge is None or not charge.counts_messages:
+                continue
+            message = part.source, part.recipient, part.part.reference, part.part.total
+            if facts[index].counts:
+                counted[message] = index
+            else:
+                charges[index] = as_part(charge)
+                if (first := counted.get(message)) is not None:
+                    together.setdefault(first, []).append(index)
+        return together
+
     async def _ask(
         self,
         asking: list[int],
         batch: list[Arrival],
         facts: Sequence[Facts],
         verdicts: list[Verdict],
-        charges: list[Sender | None],
+        charges: list[Charge | None],
         first_id: int,
         now: float,
     ) -> None:
@@ -426,6 +450,7 @@ class Exchange:
             )
         refused_parts: dict[int, Cause] = {}
         unfinished: set[int] = set()
+        uncounted: set[int] = set()
         if seen:
             whole, whole_kinds = self._score([text_so_far(known.parts) for known in known_parts])
             for (index, _), known, score, kind in zip(seen, known_parts, whole, whole_kinds, strict=True):
@@ -434,6 +459,8 @@ class Exchange:
                 commercial[index] = sender is not None and score >= thresholds[sender.purpose]
                 if known.refused is not None:
                     refused_parts[index] = known.refused
+                if not known.counts:
+                    uncounted.add(index)
                 batch[index][1].text = text_so_far(known.parts)
                 part = batch[index][1].part
                 if part is not None and len(known.parts) < part.total:
@@ -466,6 +493,8 @@ class Exchange:
             facts[index].whole = False
         for index, entry in clustered.items():
             facts[index].cleared = facts[index].cleared or entry
+        for index in uncounted:
+            facts[index].counts = False
         if self.rules.template is not None:
             for (origin, _, _), known_facts in zip(batch, facts, strict=True):
                 known_facts.parameters = origin.parameters
@@ -592,7 +621,7 @@ class Exchange:
 
     def _refuse_all(
         self, batch: list[Arrival], now: float
-    ) -> tuple[list[Verdict], list[list[object]], list[Sender | None]]:
+    ) -> tuple[list[Verdict], list[list[object]], list[Charge | None]]:
         """Refuse a batch that the store did not take; its records wait on disk until it is back."""
         find = self.registry.find
         facts = [
@@ -610,7 +639,7 @@ class Exchange:
         batch: list[Arrival],
         verdicts: Sequence[Verdict],
         rows: Sequence[list[Any]],
-        charges: Sequence[Sender | None],
+        charges: Sequence[Charge | None],
         spent_at_ms: int,
     ) -> None:
         """Send on what may go, in the order in which it came, and refuse the rest."""
@@ -636,7 +665,7 @@ class Exchange:
         first: int,
         verdicts: Sequence[Verdict],
         rows: Sequence[list[Any]],
-        charges: Sequence[Sender | None],
+        charges: Sequence[Charge | None],
         spent_at_ms: int,
     ) -> None:
         """The same for the destinations of one submit_multi, which begin at ``first``."""
@@ -682,7 +711,7 @@ class Exchange:
             if settle is not None:
                 settle(track.decision_id, not status)
             if status and track.charged is not None:
-                key = GiveBack(track.charged.address, track.spent_at_ms)
+                key = GiveBack(track.charged, track.spent_at_ms)
                 self._give_back[key] = self._give_back.get(key, 0) + 1
         if len(self._outcomes) >= MAX_OUTCOMES:
             if self._outcome_timer is not None:

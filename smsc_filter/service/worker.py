@@ -53,13 +53,15 @@ class Worker:
         self._ledger = Ledger(store_client(settings, url), settings.state, name)
         scorer = Scorer.load(model_folder(settings))
         rules = load_rules(settings, scorer)
-        registry = Registry(settings.registered(read_profile(settings.policy.profile)), settings.numbers)
+        profile = read_profile(settings.policy.profile)
+        registry = Registry(settings.registered(profile), settings.numbers)
         self._spool: SpoolWriter | None = None
         self.exchange = Exchange(
             self._ledger,
             scorer,
             rules,
             registry,
+            quotas=settings.quotas(profile),
             worker=settings.node << 4 | number,
             observe=settings.policy.mode == "observe",
             standard_status=settings.policy.status_style == "standard",

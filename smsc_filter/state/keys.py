@@ -115,9 +115,14 @@ def unpack_consent(value: bytes | None, now_ms: int) -> ConsentState:
     return state if now_ms < int.from_bytes(value[1:], "big") * 1000 else WHEN_TIME_IS_UP[state]
 
 
-def quota_key(partition: int, sender: str) -> str:
-    """The log of what one sender address has spent."""
-    return f"{{p{partition}}}q{sender}"
+def log_key(partition: int, prefix: str, name: str) -> str:
+    """The log of times of what a gauge has counted under a name."""
+    return f"{{p{partition}}}q{prefix}{name}"
+
+
+def slots_key(partition: int, prefix: str, name: str, seconds: int) -> str:
+    """The slots of one window of a gauge; each window has a key of its own, so that caps may come and go."""
+    return f"{{p{partition}}}w{seconds}{prefix}{name}"
 
 
 def parts_key(partition: int, source: str, recipient: str, reference: int, total: int) -> str:

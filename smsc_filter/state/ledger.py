@@ -21,18 +21,25 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from smsc_filter.policy.facts import ConsentState, Sender, Window
-from smsc_filter.policy.quota import spent
+from smsc_filter.policy.facts import ConsentState
+from smsc_filter.policy.quota import EXACT_CAP, Charge, Gauge, Use
 from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow, pack_batch, pack_outcomes
 from smsc_filter.policy.verdict import Cause, Finding
 from smsc_filter.sms.udh import Part
 from smsc_filter.state import keys
+from smsc_filter.state.meters import Order, Owed, Plan, Returns
 from smsc_filter.state.settings import StateSettings
 
 RETRY_SECONDS: Final = 0.02
 """Pause before a call is tried again while the store is away."""
 
 SOURCE: Final = ROW.index("source")
+CAUSE: Final = ROW.index("cause")
+STATUS: Final = ROW.index("command_status")
+FINDINGS: Final = ROW.index("findings")
+
+MOST_PLANS: Final = 65_536
+"""Gauges whose plan is remembered."""
 
 BIND_SECONDS: Final = 15.0
 """How long a bind counts after it was last kept alive."""
@@ -72,12 +79,14 @@ class KnownParts(NamedTuple):
     parts: dict[int, tuple[int, bytes]]
     """Part number -> (data_coding, octets)."""
     refused: Cause | None
+    counts: bool = True
+    """Whether the part asked about is the first to come of its message, or one sent again."""
 
 
 class GiveBack(NamedTuple):
-    """Quota that was spent on messages which the SMSC then did not take."""
+    """What was spent on messages which the SMSC then did not take."""
 
-    sender: str
+    charge: Charge
     spent_at_ms: int
 
 
@@ -151,12 +160,14 @@ class Ledger:
         self.keep_sketches_ms = 30 * 86_400_000
         """How long the sketch of a text is kept in case it is refused; whoever knows the rules sets it."""
         self._look_up = Script("look_up")
-        self._spend = Script("spend")
-        self._settle = Script("settle")
+        self.statuses: Mapping[Cause, int] = {cause: cause.status for cause in Cause}
+        """What providers are told of each cause."""
+        self._spend = Script("meters", "spend")
+        self._settle = Script("meters", "settle")
         self._bind = Script("bind")
         # Unlike any number of an earlier process of the same name, and exact as a double.
-        self._batch = int(time.time() * 1000) * 1000
-        self._refusal_tails: dict[str, tuple[tuple[Window, ...], tuple[bytes, ...]]] = {}
+        self._batches = [int(time.time() * 1000) * 1000] * settings.partitions
+        self._plans: dict[Gauge, tuple[Plan, ...]] = {}
 
     async def _call(self, script: Script, names: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script; while the store is away try again, as long as patience lasts.
@@ -259,7 +270,7 @@ class Ledger:
                 state = _CONSENT_STATES.get(value)
                 states[index] = keys.unpack_consent(value, now_ms) if state is None else state
             for index, flat in zip(of_parts, answer[len(asked) :], strict=True):
-                known[index] = _known_parts(flat)
+                known[index] = _known_parts(flat[1], counts=bool(flat[0]))
         return states, [entry for entry in known if entry is not None]
 
     @staticmethod
@@ -284,122 +295,223 @@ class Ledger:
         now: float,
         header: BatchHeader,
         rows: Sequence[list[Any]],
-        charged: Sequence[Sender | None],
+        charges: Sequence[Charge | None],
+        *,
+        suspicious: Sequence[int] = (),
+        together: Mapping[int, Sequence[int]] | None = None,
     ) -> dict[int, Finding]:
-        """Spend the quota of a batch and put its decisions in the durable stream, atomically per partition.
+        """Spend what a batch is charged and put its decisions in the durable stream.
+
+        In one partition that is one atomic call. Of several, each message is first charged to what lies outside the
+        partition of its sender, everywhere at once; then, in that partition, to the rest, together with the record.
+        What was taken for a message that is refused after all is given back before this returns. In between it counts:
+        another message may be refused that would have fitted, and no cap is ever exceeded.
 
         Args:
             now: seconds since the epoch.
             header: what all records of the batch share.
-            rows: n decision records, see ``policy.record``; the partition of its source address holds each.
-            charged: n senders whose quota is charged one message, None where nothing is.
+            rows: n decision records, see ``policy.record``; the partition of its source address holds each. Those
+                refused outside that partition are changed to say so.
+            charges: what each of the n messages is charged to, None for nothing.
+            suspicious: rows that soft caps hold for.
+            together: row -> rows of the same long message, which are refused with it.
 
         Returns:
-            Row -> why it is refused, for those whose sender has nothing left.
+            Row -> why it is refused, for those that do not fit.
 
         Raises:
             StoreUnavailable: the store did not answer; whether it counted the batch is not known.
         """
+        order: dict[str, Any] = {}
+        if suspicious:
+            order["s"] = suspicious
+        if together:
+            order["t"] = {str(row): others for row, others in together.items()}
         if self.partitions == 1:
-            return await self._spend_in(0, now, header, rows, charged)
-        shards: dict[int, list[int]] = {}
-        for index, row in enumerate(rows):
-            home = keys.partition_of(row[SOURCE], self.partitions)
-            shards.setdefault(home, []).append(index)
-        refusals: dict[int, Finding] = {}
-        for partition, indexes in shards.items():
-            found = await self._spend_in(
-                partition, now, header, [rows[i] for i in indexes], [charged[i] for i in indexes]
-            )
-            refusals.update((indexes[at], finding) for at, finding in found.items())
-        return refusals
+            here = {0: Order(0)}
+            self._gather(here, charges)
+            return await self._spend_in(here[0], now, pack_batch(header, rows), order)
+        return await self._spend_over(now, header, rows, charges, order)
 
-    async def _spend_in(
+    async def _spend_over(
         self,
-        partition: int,
         now: float,
         header: BatchHeader,
-        rows: Sequence[list[object]],
-        charged: Sequence[Sender | None],
+        rows: Sequence[list[Any]],
+        charges: Sequence[Charge | None],
+        order: Mapping[str, Any],
     ) -> dict[int, Finding]:
-        """The part of a batch that belongs to one partition."""
-        # By address, whose hash is remembered; that of a sender would be made anew for each message.
-        by_sender: dict[str, tuple[Sender, list[int]]] = {}
-        for row, sender in enumerate(charged):
-            if sender is not None:
-                address = sender.address
-                if address in by_sender:
-                    by_sender[address][1].append(row)
+        """The same over several partitions."""
+        homes = [self._home(row[SOURCE]) for row in rows]
+        near: list[Charge | None] = []
+        far: list[Charge | None] = []
+        for home, charge in zip(homes, charges, strict=True):
+            uses = charge.shared + charge.own if charge is not None else ()
+            near.append(Charge((), tuple(use for use in uses if self._home(use.name) == home)))
+            far.append(Charge((), tuple(use for use in uses if self._home(use.name) != home)))
+        orders: dict[int, Order] = {}
+        self._gather(orders, far)
+        owed = Owed(int(now * 1000))
+        refusals: dict[int, Finding] = {}
+        failures: list[BaseException] = []
+        calls = [self._spend_in(each, now, b"", order) for each in orders.values()]
+        for each, found in zip(orders.values(), await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            if isinstance(found, BaseException):
+                failures.append(found)
+            else:
+                owed.took(each, found)
+                refusals.update(found)
+        if not failures:
+            for row, others in (order.get("t") or {}).items():
+                if int(row) in refusals:
+                    refusals.update(dict.fromkeys(others, refusals[int(row)]))
+            for row, finding in refusals.items():
+                assert finding.cause is not None
+                rows[row][CAUSE], rows[row][STATUS] = finding.cause.value, self.statuses[finding.cause]
+                rows[row][FINDINGS] = [
+                    *(rows[row][FINDINGS] or ()),
+                    [finding.check, finding.cause.value, finding.sentence, finding.article],
+                ]
+                near[row] = None
+            shards: dict[int, list[int]] = {}
+            for index, home in enumerate(homes):
+                shards.setdefault(home, []).append(index)
+            at_home = [
+                self._spend_at_home(home, indexes, now, pack_batch(header, [rows[i] for i in indexes]), near, order)
+                for home, indexes in shards.items()
+            ]
+            for found in await asyncio.gather(*at_home, return_exceptions=True):
+                if isinstance(found, BaseException):
+                    failures.append(found)
                 else:
-                    by_sender[address] = sender, [row]
-        self._batch += 1
-        names = [keys.decisions_key(partition), keys.applied_key(partition, self._worker)]
-        arguments: list[Argument] = [
-            self._batch,
-            int(now * 1000),
-            pack_batch(header, rows),
-            len(by_sender),
-        ]
-        for sender, its_rows in by_sender.values():
-            names.append(keys.quota_key(partition, sender.address))
-            arguments += (len(its_rows), ",".join(map(str, its_rows)), len(sender.windows))
-            known = self._refusal_tails.get(sender.address)
-            # A measure can change the caps of a sender; what is remembered is of the caps it was made for.
-            tails = known[1] if known is not None and known[0] is sender.windows else self._remember_tails(sender)
-            for window, tail in zip(sender.windows, tails, strict=True):
-                arguments += (window.seconds * 1000, window.cap, tail)
-        answer = await self._call(self._spend, names, arguments)
-        refusals = {}
-        for index, (sender, its_rows) in enumerate(by_sender.values()):
-            admitted, stopped_by = answer[2 * index], answer[2 * index + 1]
-            if admitted < len(its_rows):
-                finding = spent(sender.address, sender.windows[stopped_by - 1])
-                for row in its_rows[admitted:]:
-                    refusals[row] = finding
+                    refusals.update(found)
+        # Where a call failed, all of the batch goes nowhere.
+        with contextlib.suppress(StoreUnavailable):
+            await self._give_back(owed.by(range(len(rows)) if failures else refusals))
+        if failures:
+            raise failures[0]
         return refusals
 
-    def _remember_tails(self, sender: Sender) -> tuple[bytes, ...]:
-        """How the record of a refusal ends, for each window of a sender: written by us, kept by the script."""
-        if len(self._refusal_tails) > 65_536:
-            self._refusal_tails.clear()
-        tails = []
-        for window in sender.windows:
-            finding = spent(sender.address, window)
-            assert finding.cause is not None
-            values = orjson.dumps(
-                [
-                    finding.cause.value,
-                    finding.cause.status,
-                    finding.sentence,
-                    finding.article,
-                ]
-            )
-            tails.append(b"," + values[1:])
-        self._refusal_tails[sender.address] = sender.windows, tuple(tails)
-        return tuple(tails)
+    async def _spend_at_home(
+        self,
+        partition: int,
+        indexes: Sequence[int],
+        now: float,
+        records: bytes,
+        charges: Sequence[Charge | None],
+        order: Mapping[str, Any],
+    ) -> dict[int, Finding]:
+        """Spend what belongs to the partition of the senders, with the records of their messages."""
+        place = {index: at for at, index in enumerate(indexes)}
+        here: dict[int, Order] = {partition: Order(partition)}
+        self._gather(here, [charges[index] for index in indexes])
+        mine: dict[str, Any] = {}
+        if "s" in order:
+            mine["s"] = [place[row] for row in order["s"] if row in place]
+        if "t" in order:
+            mine["t"] = {
+                str(place[int(row)]): [place[other] for other in others]
+                for row, others in order["t"].items()
+                if int(row) in place
+            }
+        found = await self._spend_in(here[partition], now, records, mine)
+        return {indexes[at]: finding for at, finding in found.items()}
+
+    def _home(self, name: str) -> int:
+        return keys.partition_of(name, self.partitions)
+
+    def _gather(self, orders: dict[int, Order], charges: Sequence[Charge | None]) -> None:
+        """Add what messages are charged to the orders of the partitions it belongs to."""
+        # Of what a sender shares, once for all its messages: by identity, since to hash it would cost as much again.
+        shared: dict[int, tuple[tuple[Use, ...], list[int]]] = {}
+        own: list[tuple[Use, int]] = []
+        for row, charge in enumerate(charges):
+            if charge is None:
+                continue
+            uses, others = charge
+            if uses:
+                group = shared.get(id(uses))
+                if group is None:
+                    shared[id(uses)] = uses, [row]
+                else:
+                    group[1].append(row)
+            own += [(use, row) for use in others]
+        plans, single = self._plans, self.partitions == 1
+        for uses, rows in shared.values():
+            for use in uses:
+                home = 0 if single else self._home(use.name)
+                order = orders.get(home) or orders.setdefault(home, Order(home))
+                order.add(plans.get(use.gauge) or self._plan(use.gauge), use.name, rows)
+        for (gauge, name), row in own:
+            home = 0 if single else self._home(name)
+            order = orders.get(home) or orders.setdefault(home, Order(home))
+            order.add(plans.get(gauge) or self._plan(gauge), name, (row,))
+
+    def _plan(self, gauge: Gauge) -> tuple[Plan, ...]:
+        """How the store keeps a gauge; remembered."""
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+        exact = [window for window in gauge.windows if window.cap <= EXACT_CAP]
+        plans = [Plan(gauge, exact, slotted=False, statuses=self.statuses)] if exact else []
+        plans += [
+            Plan(gauge, [window], slotted=True, statuses=self.statuses)
+            for window in gauge.windows
+            if window.cap > EXACT_CAP
+        ]
+        self._plans[gauge] = tuple(plans)
+        return self._plans[gauge]
+
+    async def _spend_in(self, order: Order, now: float, records: bytes, also: Mapping[str, Any]) -> dict[int, Finding]:
+        """Spend an order; ``records`` are those of its rows, b"" where they are kept elsewhere."""
+        partition = order.partition
+        told = orjson.dumps(
+            {"p": [plan.order for plan in order.plans], "m": list(order.meters.values()), **also},
+        )
+        arguments: list[Argument] = [self._next_batch(partition), int(now * 1000), records, told]
+        for plan in order.plans:
+            arguments += plan.tails
+        names = [keys.decisions_key(partition), keys.applied_key(partition, self._worker), *order.meters]
+        refused = await self._call(self._spend, names, arguments)
+        reasons: dict[tuple[int, int], Finding] = {}
+        refusals = {}
+        for row, meter, window in zip(refused[::3], refused[1::3], refused[2::3], strict=True):
+            reason = reasons.get((meter, window))
+            if reason is None:
+                reason = reasons[meter, window] = order.reason(meter, window)
+            refusals[row] = reason
+        return refusals
+
+    def _next_batch(self, partition: int) -> int:
+        """Numbers follow each other in each partition: the store remembers as many as can be under way at once."""
+        self._batches[partition] += 1
+        return self._batches[partition]
 
     async def settle(self, outcomes: Sequence[OutcomeRow], give_back: Mapping[GiveBack, int]) -> None:
         """Put on record what the SMSC answered, and give back what it refused.
 
         Args:
             outcomes: what the SMSC said of messages that were admitted.
-            give_back: how many messages, by sender and time of spending.
+            give_back: how many messages, by what they were charged and when.
 
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        shards: dict[int, tuple[list[str], list[Argument]]] = {0: ([], [])}
-        for (sender, spent_at_ms), number in give_back.items():
-            partition = keys.partition_of(sender, self.partitions)
-            names, arguments = shards.setdefault(partition, ([], []))
-            names.append(keys.quota_key(partition, sender))
-            arguments += (spent_at_ms, number)
-        for partition, (names, arguments) in shards.items():
-            stream = keys.decisions_key(partition)
-            record = pack_outcomes(outcomes if partition == 0 else [])
-            self._batch += 1
-            applied = keys.applied_key(partition, self._worker)
-            await self._call(self._settle, [stream, applied, *names], [self._batch, record, *arguments])
+        shards: dict[int, Returns] = {0: []}
+        for (charge, spent_at_ms), number in give_back.items():
+            for use in charge.shared + charge.own:
+                home = self._home(use.name)
+                for plan in self._plans.get(use.gauge) or self._plan(use.gauge):
+                    shards.setdefault(home, []).append((plan.key(home, use.name), spent_at_ms, number, plan.slots_ms))
+        await self._give_back(shards, pack_outcomes(outcomes))
+
+    async def _give_back(self, shards: Mapping[int, Returns], outcomes: bytes = b"") -> None:
+        """Give back in each partition; ``outcomes`` go on record in the first."""
+        for partition, returns in shards.items():
+            names = [keys.decisions_key(partition), keys.applied_key(partition, self._worker)]
+            names += [each[0] for each in returns]
+            told = orjson.dumps([each[1:] for each in returns])
+            record = outcomes if partition == 0 else b""
+            await self._call(self._settle, names, [self._next_batch(partition), record, told])
 
     async def take_bind(self, system_id: str, holder: str, most: int, now: float) -> bool:
         """Count one more bind of an account, over all workers; False when it has ``most`` already.
@@ -455,7 +567,7 @@ class Ledger:
             return known_version, None
 
 
-def _known_parts(flat: Sequence[bytes]) -> KnownParts:
+def _known_parts(flat: Sequence[bytes], *, counts: bool) -> KnownParts:
     """A long message from its fields and values."""
     parts: dict[int, tuple[int, bytes]] = {}
     refused = None
@@ -464,4 +576,4 @@ def _known_parts(flat: Sequence[bytes]) -> KnownParts:
             refused = _CAUSES[value.decode()]
         else:
             parts[int(name)] = value[0], value[1:]
-    return KnownParts(parts, refused)
+    return KnownParts(parts, refused, counts)

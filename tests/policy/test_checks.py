@@ -8,10 +8,10 @@ from smsc_filter.policy.appeal import check_appeal
 from smsc_filter.policy.consent import check_consent
 from smsc_filter.policy.content import check_content
 from smsc_filter.policy.facts import Facts, Sender, Window
-from smsc_filter.policy.identity import check_identity, windows_for
+from smsc_filter.policy.identity import check_identity
 from smsc_filter.policy.judge import CHECKS, judge
 from smsc_filter.policy.prohibited import check_prohibited, compile_prohibited
-from smsc_filter.policy.quota import charged, check_quota, spent
+from smsc_filter.policy.quota import Quotas, check_quota, sender_use, windows_for
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.verdict import ADMITTED, PASS, Cause, Finding
 
@@ -147,12 +147,13 @@ UNLIMITED = Sender("106900003", "shop-ltd", "commercial", ())
     pytest.param(facts(None, cleared=CLEARED), None, SAYS_NOTHING, id="nobody-to-lift-it-for"),
 ])  # fmt: skip
 def test_quota(known: Facts, sender: Sender | None, expected: tuple[str, Cause | None]) -> None:
-    assert charged(known) is sender
+    charge = Quotas().charge(known, "shop", "8613800000001")
+    assert [use.gauge.windows for use in charge.shared] == [sender.windows] if charge and sender else charge is sender
     assert said(check_quota(message(), known, RULES, NOW)) == expected
 
 
 def test_a_spent_quota_says_its_window() -> None:
-    finding = spent("106900001", HOUR)
+    finding = sender_use(COMMERCIAL).gauge.spent(HOUR)
     assert said(finding) == ("quota", Cause.QUOTA_SPENT)
     assert finding.sentence == "106900001 has sent 200 within 3600 s, which is its cap"
     assert finding.article == "practice"
@@ -165,7 +166,7 @@ def test_a_spent_quota_says_its_window() -> None:
     (200, 1000, (Window(3600, 200, "a"), Window(86_400, 1000, "a"))),
 ])  # fmt: skip
 def test_a_cap_of_0_is_none(hour: int, day: int, windows: tuple[Window, ...]) -> None:
-    assert windows_for(hour, day, "a") == windows
+    assert windows_for((0, hour, day, 0), "a") == windows
 
 
 # The order.

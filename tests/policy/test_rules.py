@@ -58,7 +58,7 @@ def test_a_path_without_toml_at_its_end_names_no_profile(name: str) -> None:
     pytest.param('[consent]\narticle = "Draft 2020, Art. 16"', "[consent]", "consent", id="a-duty-without-article"),
     pytest.param("hour = 200", 'hour = "many"', "hour", id="a-cap-that-is-no-number"),
     pytest.param("hour = 200", "hour = -1", "a cap is not below 0", id="a-cap-below-0"),
-    pytest.param("hour = 200", "week = 9", "week", id="an-unknown-key"),
+    pytest.param("hour = 200", "fortnight = 9", "fortnight", id="an-unknown-key"),
     pytest.param("[quota.service]", "[quota.services]", "quota has to speak of", id="a-purpose-is-missing"),
 ])  # fmt: skip
 def test_a_profile_that_cannot_be_used_says_why(

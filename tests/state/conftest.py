@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from smsc_filter.policy.consent import ConsentStatus
-from smsc_filter.policy.facts import ConsentState
+from smsc_filter.policy.facts import ConsentState, Sender
+from smsc_filter.policy.quota import Charge, sender_use
 from smsc_filter.state.embedded import EmbeddedStore
 from smsc_filter.state.ledger import Ledger
 from smsc_filter.state.projection import Projected, Projection
@@ -32,6 +34,12 @@ def write_consents(client: Redis, consents: Iterable[tuple[str, int, ConsentStat
             for recipient, owner_id, state in consents
         ),
     )
+
+
+@cache
+def charge_of(sender: Sender) -> Charge:
+    """What a message of a sender is charged to for its own windows; one object, as a worker has it."""
+    return Charge((sender_use(sender),))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ owner_ids = st.integers(0, (1 << 24) - 1)
 
 @pytest.mark.parametrize("key", [
     keys.consent_key(3, b"field"),
-    keys.quota_key(3, "106900001"),
+    keys.log_key(3, "s", "106900001"),
+    keys.slots_key(3, "a", "shop", 3600),
     keys.parts_key(3, "106900001", "8613800000001", 7, 2),
     keys.decisions_key(3),
     keys.applied_key(3, "0-1"),

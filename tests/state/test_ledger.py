@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,16 +12,17 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from smsc_filter.policy.facts import ConsentState, Sender, Window
+from smsc_filter.policy.quota import Charge, sender_use
 from smsc_filter.policy.record import outcomes_from_entry, rows_from_entry
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.sms.udh import Part
 from smsc_filter.state import keys
 from smsc_filter.state.embedded import EmbeddedStore
-from smsc_filter.state.ledger import BIND_SECONDS, GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
+from smsc_filter.state.ledger import BIND_SECONDS, MOST_PLANS, GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
 from tests.records.helpers import header, row
 from tests.relay.harness import short_folder
 
-from .conftest import OpenLedger, ledger_at, write_consents
+from .conftest import OpenLedger, charge_of, ledger_at, write_consents
 from .lossy import lossy_line
 
 NOW = 1_767_225_600.0
@@ -47,7 +46,7 @@ def rows_of(number: int, source: str = "106900001") -> list[list[Any]]:
 async def spend(ledger: Ledger, count: int, by: Sender | None = None, now: float = NOW) -> list[int]:
     """Spend ``count`` messages of one sender; the rows that are refused."""
     by = by or sender()
-    return sorted(await ledger.spend(now, header(), rows_of(count, by.address), [by] * count))
+    return sorted(await ledger.spend(now, header(), rows_of(count, by.address), [charge_of(by)] * count))
 
 
 def entries(client: Redis, partition: int = 0) -> list[dict[bytes, bytes]]:
@@ -101,7 +100,7 @@ def test_parts_know_each_other_over_batches_and_workers(open_ledger: OpenLedger,
             _, known = await one.look_up([], [part(2, b"two")])
             assert known == [KnownParts({2: (8, b"two")}, None)]
             _, known = await two.look_up([], [part(3, b"three"), part(1, b"", reference=8), part(1, b"one\0")])
-            whole = KnownParts({1: (8, b"one\0"), 2: (8, b"two"), 3: (8, b"three")}, None)
+            whole = KnownParts({1: (8, b"one\0"), 2: (8, b"two"), 3: (8, b"three")}, None, counts=False)
             assert known == [whole, KnownParts({1: (8, b"")}, None), whole]
             _, known = await one.look_up([], [part(1, b"hi", recipient="8613800000002")])
             assert known == [KnownParts({1: (8, b"hi")}, None)]
@@ -127,7 +126,7 @@ def test_a_refused_part_refuses_the_others(open_ledger: OpenLedger) -> None:
             await ledger.look_up([], [part(1, b"one")])
             await ledger.refuse_parts([(part(1, b"one"), Cause.NO_CONSENT)])
             _, known = await ledger.look_up([], [part(2, b"two")])
-            assert known == [KnownParts({1: (8, b"one"), 2: (8, b"two")}, Cause.NO_CONSENT)]
+            assert known == [KnownParts({1: (8, b"one"), 2: (8, b"two")}, Cause.NO_CONSENT, counts=False)]
 
     asyncio.run(scenario())
 
@@ -141,13 +140,27 @@ def test_parts_are_forgotten_in_time(client: Redis, open_ledger: OpenLedger) -> 
     assert 55_000 < int(client.pttl(keys.parts_key(0, "106900001", "8613800000001", 7, 3))) <= 60_000
 
 
+def test_a_message_begins_with_its_first_part_or_one_sent_again(open_ledger: OpenLedger) -> None:
+    """Else whoever sends a long message again and again under one reference would have the others for nothing."""
+
+    async def scenario() -> list[bool]:
+        async with open_ledger() as ledger:
+            _, together = await ledger.look_up([], [part(2, b"two"), part(1, b"one")])
+            _, third = await ledger.look_up([], [part(3, b"three")])
+            _, again = await ledger.look_up([], [part(2, b"two")])
+            return [known.counts for known in (*together, *third, *again)]
+
+    assert asyncio.run(scenario()) == [True, False, False, True]
+
+
 # Spending.
 
 
 def test_what_is_admitted_and_refused_is_on_record(client: Redis, open_ledger: OpenLedger) -> None:
     async def scenario() -> None:
         async with open_ledger() as ledger:
-            refusals = await ledger.spend(NOW, header(), rows_of(5), [sender(), None, sender(), sender(), sender()])
+            of_it = charge_of(sender())
+            refusals = await ledger.spend(NOW, header(), rows_of(5), [of_it, None, of_it, of_it, of_it])
             assert set(refusals) == {4}
             assert refusals[4].cause is Cause.QUOTA_SPENT
             assert refusals[4].sentence == "106900001 has sent 3 within 3600 s, which is its cap"
@@ -191,31 +204,16 @@ def test_the_window_that_stops_is_the_one_that_is_named(open_ledger: OpenLedger)
 
     async def scenario() -> None:
         async with open_ledger() as ledger:
-            first = await ledger.spend(NOW, header(), rows_of(4), [by] * 4)
+            first = await ledger.spend(NOW, header(), rows_of(4), [charge_of(by)] * 4)
             assert [finding.article for finding in first.values()] == ["ten"]
-            second = await ledger.spend(NOW + 50, header(), rows_of(3), [by] * 3)
+            second = await ledger.spend(NOW + 50, header(), rows_of(3), [charge_of(by)] * 3)
             assert {row: finding.article for row, finding in second.items()} == {1: "hundred", 2: "hundred"}
 
     asyncio.run(scenario())
 
 
-def test_a_cap_in_millions_is_exact(client: Redis, open_ledger: OpenLedger) -> None:
-    by = sender("106900001", Window(3600, 3_000_000, "millions"))
-    # What a busy hour leaves behind: (time in ms, total by then).
-    client.set(keys.quota_key(0, by.address), struct.pack(">dd", NOW * 1000, 2_999_000.0))
-
-    async def scenario() -> None:
-        async with open_ledger() as ledger:
-            assert await spend(ledger, 600, by, NOW + 1) == []
-            assert await spend(ledger, 600, by, NOW + 2) == list(range(400, 600))
-            assert await spend(ledger, 1, by, NOW + 3599.999) == [0]
-            assert len(await spend(ledger, 1000, by, NOW + 3600)) == 0
-
-    asyncio.run(scenario())
-
-
 def test_senders_are_counted_each_for_itself(open_ledger: OpenLedger) -> None:
-    one, two = sender("106900001"), sender("106900002")
+    one, two = charge_of(sender("106900001")), charge_of(sender("106900002"))
 
     async def scenario() -> None:
         async with open_ledger() as ledger:
@@ -251,14 +249,14 @@ def test_over_partitions_every_row_is_where_its_sender_is(
     client: Redis, open_ledger: OpenLedger, partitions: int
 ) -> None:
     addresses = [f"10690{number:04}" for number in range(12)]
-    senders = [sender(address) for address in addresses]
+    charges = [charge_of(sender(address)) for address in addresses]
 
     async def scenario() -> None:
         async with open_ledger(partitions=partitions) as ledger:
             rows = [[*row(at + 1)] for at in range(48)]
             for at, each in enumerate(rows):
                 each[3] = addresses[at % 12]
-            refusals = await ledger.spend(NOW, header(), rows, [senders[at % 12] for at in range(48)])
+            refusals = await ledger.spend(NOW, header(), rows, [charges[at % 12] for at in range(48)])
             assert set(refusals) == set(range(36, 48))
 
     asyncio.run(scenario())
@@ -280,7 +278,9 @@ def test_what_the_smsc_rejects_is_given_back(client: Redis, open_ledger: OpenLed
         async with open_ledger(partitions=partitions) as ledger:
             assert await spend(ledger, 3) == []
             assert await spend(ledger, 1, now=NOW + 1) == [0]
-            await ledger.settle([(1, 5, 0x45, ""), (2, 6, 0, "m-2")], {GiveBack("106900001", int(NOW * 1000)): 2})
+            await ledger.settle(
+                [(1, 5, 0x45, ""), (2, 6, 0, "m-2")], {GiveBack(charge_of(sender("106900001")), int(NOW * 1000)): 2}
+            )
             assert await spend(ledger, 3, now=NOW + 2) == [2]
 
     asyncio.run(scenario())
@@ -295,7 +295,7 @@ def test_giving_back_reaches_behind_later_spending(open_ledger: OpenLedger) -> N
         async with open_ledger() as ledger:
             assert await spend(ledger, 2, by) == []
             assert await spend(ledger, 2, by, NOW + 5) == []
-            await ledger.settle([], {GiveBack("106900001", int(NOW * 1000)): 2})
+            await ledger.settle([], {GiveBack(charge_of(by), int(NOW * 1000)): 2})
             assert await spend(ledger, 3, by, NOW + 6) == [2]
             assert await spend(ledger, 1, by, NOW + 10) == [0]
             assert await spend(ledger, 3, by, NOW + 15) == [2]
@@ -306,10 +306,10 @@ def test_giving_back_reaches_behind_later_spending(open_ledger: OpenLedger) -> N
 def test_giving_back_to_a_sender_that_is_forgotten_is_no_fault(client: Redis, open_ledger: OpenLedger) -> None:
     async def scenario() -> None:
         async with open_ledger() as ledger:
-            await ledger.settle([(1, 5, 0, "m")], {GiveBack("106900099", 5): 1})
+            await ledger.settle([(1, 5, 0, "m")], {GiveBack(charge_of(sender("106900099")), 5): 1})
 
     asyncio.run(scenario())
-    assert not client.exists(keys.quota_key(0, "106900099"))
+    assert not client.exists(keys.log_key(0, "s", "106900099"))
 
 
 # A call that is repeated because its answer was lost.
@@ -327,7 +327,7 @@ def test_a_repeated_call_counts_once(store: EmbeddedStore, client: Redis) -> Non
                 line.lose = 1
                 assert await spend(ledger, 1) == []
                 line.lose = 1
-                await ledger.settle([(1, 5, 0x45, "")], {GiveBack("106900001", int(NOW * 1000)): 1})
+                await ledger.settle([(1, 5, 0x45, "")], {GiveBack(charge_of(sender("106900001")), int(NOW * 1000)): 1})
                 line.lose = 1
                 assert await spend(ledger, 3) == [2]
                 line.lose = 1
@@ -493,15 +493,14 @@ def test_a_server_that_lost_the_scripts_gets_them_again(client: Redis, open_ledg
     asyncio.run(scenario())
 
 
-def test_many_senders_do_not_fill_the_memory_of_a_worker(
-    open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_senders_do_not_fill_the_memory_of_a_worker(open_ledger: OpenLedger) -> None:
     async def scenario() -> None:
         async with open_ledger() as ledger:
-            senders: Sequence[Sender] = [sender(f"10690{number:06}") for number in range(66_000)]
-            for by in senders:
-                ledger._remember_tails(by)
-            assert len(ledger._refusal_tails) <= 65_537
-            assert await spend(ledger, 4, senders[0]) == [3]
+            charges = [Charge((sender_use(sender(f"10690{number:06}")),)) for number in range(66_000)]
+            for charge in charges:
+                ledger._plan(charge.shared[0].gauge)
+            assert len(ledger._plans) <= MOST_PLANS
+            rows = rows_of(4)
+            assert set(await ledger.spend(NOW, header(), rows, charges[:1] * 4)) == {3}
 
     asyncio.run(scenario())

@@ -6,8 +6,9 @@
 --       a question: the field, the sketch of a commercial text or "";
 --       a part: its number, its data_coding as one octet and its octets.
 -- Returns the consents in order, nil where there is none, and where the recipient has not agreed and texts
--- are remembered: {consent, their sketches}; then for each part all that is known of its message as a flat
--- list of field, value, ...; field "x" is the cause of a refusal.
+-- are remembered: {consent, their sketches}; then for each part: whether it is the first of its message to come
+-- or comes again (1 or 0), and all that is known of the message as a flat list of field, value, ...; field "x"
+-- is the cause of a refusal.
 --
 -- The key of sketches is made here, not among KEYS: it has the hash tag of the others and few messages need it.
 
@@ -47,11 +48,12 @@ for i = 1, questions do
 end
 -- All parts of the batch first: those that come together are judged with each other's text.
 for i = questions + 1, #KEYS do
-  redis.call('HSET', KEYS[i], ARGV[argument + 1], ARGV[argument + 2])
+  local again = redis.call('HSET', KEYS[i], ARGV[argument + 1], ARGV[argument + 2]) == 0
+  known[i] = (again or redis.call('HLEN', KEYS[i]) == 1) and 1 or 0
   redis.call('PEXPIRE', KEYS[i], remember)
   argument = argument + 2
 end
 for i = questions + 1, #KEYS do
-  known[i] = redis.call('HGETALL', KEYS[i])
+  known[i] = { known[i], redis.call('HGETALL', KEYS[i]) }
 end
 return known

@@ -1,26 +1,23 @@
--- Spend the quota of a batch and put its decisions on record: both or neither, once.
+-- Spend on the meters of a batch and put its decisions on record: both or neither, once.
 --
--- KEYS: decision stream, applied batches of the worker, then one quota log a sender.
--- ARGV: batch number, now in milliseconds, records of the batch, number of senders, then for each
---       sender: how many messages, their rows as "3,5,9", number of windows, and for each window,
---       shortest first: its milliseconds, its cap, and the end of the record of a refusal.
--- Returns for each sender how many of its messages, in order, are admitted, and the window that
--- stops the next one (0: none).
---
--- A quota log is a string of 16-octet entries (time in ms, total spent so far), both as doubles,
--- oldest first. What was spent in a window is a difference of two totals, so a log grows by one entry
--- a batch, whatever the batch spends, and any cap is exact. The oldest entry may lie before the
--- longest window and is then the total that the others are counted from.
-
-local ENTRY = 16
-local TRIM_ABOVE = 256 * ENTRY
+-- KEYS: decision stream, applied batches of the worker, then one key a meter.
+-- ARGV: batch number, now in milliseconds, records of the batch or "" (they are in another partition), the
+--       order, then for each window of each plan the ends of two records of a refusal: by its cap, by its
+--       soft cap.
+-- The order is JSON:
+--   p  plans: [kind, milliseconds, cap, soft cap, ...], windows shortest first; a soft cap of 0 is none
+--   m  for each meter: [plan, row, ...], plans and rows counted from 0
+--   s  rows that the soft caps hold for
+--   t  row -> rows of the same long message, which share its fate
+-- Returns for each row refused: row, meter, window, both counted from 0; a window of the soft cap as -1 - window.
 
 local batch = ARGV[1]
 local now = tonumber(ARGV[2])
-local senders = tonumber(ARGV[4])
+local order = cjson.decode(ARGV[4])
+local plans, meters = order.p, order.m
 
-local slot = tonumber(batch) % 8
-local applied = redis.call('HGET', KEYS[2], slot)
+local slot_of_call = tonumber(batch) % 8
+local applied = redis.call('HGET', KEYS[2], slot_of_call)
 if applied then
   local saved = cmsgpack.unpack(applied)
   if saved[1] == batch then
@@ -28,98 +25,196 @@ if applied then
   end
 end
 
-local function entry_at(key, octet)
-  return struct.unpack('>dd', redis.call('GETRANGE', key, octet, octet + ENTRY - 1))
+local tail = 5 -- of the plan at hand
+for _, plan in ipairs(plans) do
+  plan.tail = tail
+  tail = tail + (#plan - 1) / 3 * 2
+  plan.longest = plan[#plan - 2]
+  plan.most = 0
+  for at = 3, #plan, 3 do
+    plan.most = math.max(plan.most, plan[at])
+  end
 end
 
--- The total spent up to and including `moment`.
-local function total_at(key, size, moment)
-  local low, high = 0, size / ENTRY -- entries below `low` are not after the moment, from `high` on are
-  local total = 0
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    local time, total_then = entry_at(key, middle * ENTRY)
-    if time <= moment then
-      low, total = middle + 1, total_then
+local function read_log(meter, key, plan)
+  local log = redis.call('GET', key) or ''
+  local number = #log / TIME
+  local time = now
+  if number > 0 then
+    time = math.max(now, time_at(log, number))
+    if time - now > plan.longest then
+      local right = entries_until(log, number, now)
+      log = string.sub(log, 1, right * TIME) .. string.rep(struct.pack('>I6', now), number - right)
+      meter.redated = true
+      time = now
+    end
+  end
+  meter.log, meter.number, meter.time = log, number, time
+  for at = 2, #plan, 3 do
+    local cap, soft = plan[at + 1], plan[at + 2]
+    -- Most are far below: what is in the log at all leaves room enough.
+    if number + meter.wanted > cap or (soft > 0 and number + meter.wanted > soft) then
+      local used = number - entries_until(log, number, time - plan[at])
+      if cap - used < meter.free then
+        meter.free, meter.window = cap - used, (at - 2) / 3
+      end
+      if soft > 0 and soft - used < meter.soft_free then
+        meter.soft_free, meter.soft_window = soft - used, (at - 2) / 3
+      end
+    end
+  end
+end
+
+local function write_log(meter, key, plan)
+  local log, number, spent = meter.log, meter.number, meter.spent
+  local drop = 0
+  if number > 0 and time_at(log, 1) <= meter.time - plan.longest then
+    drop = entries_until(log, number, meter.time - plan.longest)
+  end
+  drop = math.max(drop, number + spent - plan.most)
+  local entries = string.rep(struct.pack('>I6', meter.time), spent)
+  if meter.redated or #log <= SMALL or drop * 4 >= number then
+    redis.call('SET', key, string.sub(log, drop * TIME + 1) .. entries, 'PX', keep_ms(plan.longest))
+  else
+    redis.call('APPEND', key, entries)
+    redis.call('PEXPIRE', key, keep_ms(plan.longest))
+  end
+end
+
+local function read_slots(meter, key, plan)
+  local length = math.ceil(plan[2] / SLOTS)
+  local slot = math.floor(now / length)
+  local before, current = 0, 0
+  local head = redis.call('GETRANGE', key, 0, HEAD - 1)
+  if head == '' then
+    meter.ring = RING
+  else
+    local last
+    last, before, current = struct.unpack('>ddd', head)
+    if slot < last then
+      if last - slot > SLOTS + 1 then
+        before, current, meter.ring, meter.redated = 0, before + current, RING, true
+      else
+        slot = last
+      end
+    elseif slot > last + SLOTS then
+      before, current, meter.ring = 0, 0, RING
+    elseif slot > last then
+      local ring = redis.call('GETRANGE', key, HEAD, -1)
+      before = before + current
+      for gone = last - SLOTS, slot - SLOTS - 1 do
+        local count = ring_at(ring, gone)
+        if count > 0 then
+          before = before - count
+          ring = with_ring_at(ring, gone, 0)
+        end
+      end
+      meter.ring, current = with_ring_at(ring, last, current), 0
+    end
+  end
+  meter.slot, meter.before, meter.current = slot, before, current
+  meter.free = math.min(meter.free, plan[3] - before - current)
+  if plan[4] > 0 then
+    meter.soft_free = math.min(meter.soft_free, plan[4] - before - current)
+  end
+end
+
+local function write_slots(meter, key, plan)
+  local head = struct.pack('>ddd', meter.slot, meter.before, meter.current + meter.spent)
+  if meter.ring then
+    redis.call('SET', key, head .. meter.ring, 'PX', keep_ms(plan[2]))
+  else
+    redis.call('SETRANGE', key, 0, head)
+  end
+end
+
+local short = false
+for at, meter in ipairs(meters) do
+  local plan = plans[meter[1] + 1]
+  local wanted = #meter - 1
+  meter.wanted, meter.free, meter.soft_free, meter.window, meter.soft_window = wanted, wanted, wanted, 0, 0
+  if plan[1] == 0 then
+    read_log(meter, KEYS[2 + at], plan)
+  else
+    read_slots(meter, KEYS[2 + at], plan)
+  end
+  meter.spent = wanted
+  short = short or meter.free < wanted or meter.soft_free < wanted
+end
+
+local refused, records = {}, {}
+if short then
+  -- Row by row, in their order: each fits every meter, or spends nothing.
+  local rows, of_row, suspicious, stopped = {}, {}, {}, {}
+  local function meters_of(row)
+    if not of_row[row] then
+      of_row[row] = {}
+      rows[#rows + 1] = row
+    end
+    return of_row[row]
+  end
+  for at, meter in ipairs(meters) do
+    meter.spent = 0
+    for i = 2, #meter do
+      local its = meters_of(meter[i])
+      its[#its + 1] = at
+    end
+  end
+  for _, row in ipairs(order.s or {}) do
+    suspicious[row] = true
+  end
+  for _, others in pairs(order.t or {}) do
+    for _, row in ipairs(others) do
+      meters_of(row)
+    end
+  end
+  table.sort(rows)
+  for _, row in ipairs(rows) do
+    local why = stopped[row]
+    for _, at in ipairs(why and {} or of_row[row]) do
+      local meter = meters[at]
+      if meter.free < 1 then
+        why = { at, meter.window, 0 }
+        break
+      elseif suspicious[row] and meter.soft_free < 1 then
+        why = { at, meter.soft_window, 1 }
+        break
+      end
+    end
+    if why then
+      local plan = plans[meters[why[1]][1] + 1]
+      records[#records + 1] = '[' .. string.format('%d', row) .. ARGV[plan.tail + 2 * why[2] + why[3]]
+      refused[#refused + 1] = row
+      refused[#refused + 1] = why[1] - 1
+      refused[#refused + 1] = why[3] == 0 and why[2] or -1 - why[2]
+      for _, other in ipairs((order.t or {})[string.format('%d', row)] or {}) do
+        stopped[other] = why
+      end
     else
-      high = middle
+      for _, at in ipairs(of_row[row]) do
+        local meter = meters[at]
+        meter.free, meter.soft_free, meter.spent = meter.free - 1, meter.soft_free - 1, meter.spent + 1
+      end
     end
   end
-  return total
 end
 
-local outcome = {}
-local refused = {}
-local argument = 4
-for sender = 1, senders do
-  local key = KEYS[2 + sender]
-  local wanted = tonumber(ARGV[argument + 1])
-  local rows = ARGV[argument + 2]
-  local windows = tonumber(ARGV[argument + 3])
-  argument = argument + 3
-
-  local size = redis.call('STRLEN', key)
-  local last, total, first, before = now, 0, now, 0
-  if size > 0 then
-    last, total = entry_at(key, size - ENTRY)
-    first, before = entry_at(key, 0)
-  end
-  -- A clock that steps back must not free what was spent.
-  local time = math.max(now, last)
-  local longest = windows > 0 and tonumber(ARGV[argument + 3 * windows - 2]) or 0
-  if first > time - longest then
-    before = 0 -- nothing is older than the longest window
-  end
-
-  local admitted, stopped_by = wanted, 0
-  for window = 1, windows do
-    local cap = tonumber(ARGV[argument + 3 * window - 1])
-    -- Most senders are far below: what is in the log at all leaves room enough.
-    if total - before + wanted > cap then
-      local length = tonumber(ARGV[argument + 3 * window - 2])
-      local free = math.max(0, cap - (total - total_at(key, size, time - length)))
-      if free < admitted then
-        admitted, stopped_by = free, window
-      end
-    end
-  end
-
-  if admitted > 0 then
-    local entry = struct.pack('>dd', time, total + admitted)
-    if size > 0 and last == time then
-      redis.call('SETRANGE', key, size - ENTRY, entry)
-    else
-      redis.call('APPEND', key, entry)
-    end
-    redis.call('PEXPIRE', key, 2 * longest)
-    if size > TRIM_ABOVE then
-      local half = math.floor(size / ENTRY / 2) * ENTRY
-      if struct.unpack('>d', redis.call('GETRANGE', key, half, half + 7)) <= time - longest then
-        redis.call('SET', key, redis.call('GETRANGE', key, half, -1), 'PX', 2 * longest)
-      end
-    end
-  end
-
-  if admitted < wanted then
-    local tail = ARGV[argument + 3 * stopped_by]
-    local number = 0
-    for row in string.gmatch(rows, '%d+') do
-      number = number + 1
-      if number > admitted then
-        refused[#refused + 1] = '[' .. row .. tail
-      end
-    end
-  end
-  argument = argument + 3 * windows
-  outcome[#outcome + 1] = admitted
-  outcome[#outcome + 1] = stopped_by
-end
-
-if #refused > 0 then
-  redis.call('XADD', KEYS[1], '*', 'b', ARGV[3], 'r', '[' .. table.concat(refused, ',') .. ']')
-else
+-- First what can fail, where the store holds something else than it should: then nothing was spent.
+if #records > 0 and ARGV[3] ~= '' then
+  redis.call('XADD', KEYS[1], '*', 'b', ARGV[3], 'r', '[' .. table.concat(records, ',') .. ']')
+elseif ARGV[3] ~= '' then
   redis.call('XADD', KEYS[1], '*', 'b', ARGV[3])
 end
-redis.call('HSET', KEYS[2], slot, cmsgpack.pack({ batch, outcome }))
+for at, meter in ipairs(meters) do
+  if meter.spent > 0 or meter.redated then
+    local plan = plans[meter[1] + 1]
+    if plan[1] == 0 then
+      write_log(meter, KEYS[2 + at], plan)
+    else
+      write_slots(meter, KEYS[2 + at], plan)
+    end
+  end
+end
+redis.call('HSET', KEYS[2], slot_of_call, cmsgpack.pack({ batch, refused }))
 redis.call('PEXPIRE', KEYS[2], 3600000) -- a worker that is gone repeats nothing
-return outcome
+return refused
