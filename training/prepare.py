@@ -220,7 +220,7 @@ def kind_of(sample: Sample) -> str | None:
 
 def weight_of(sample: Sample) -> float:
     """How much the text counts in training."""
-    return WEIGHT.get(sample.source, 1.0)
+    return WEIGHT.get(sample.source, 1.0) * sample.weight
 
 
 # Forms -------------------------------------------------------------------------------------------
