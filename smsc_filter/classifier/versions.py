@@ -133,14 +133,20 @@ class ServedModel:
     """The model of a folder in memory, and whether the folder holds another one by now."""
 
     def __init__(self, folder: Path) -> None:
-        """Load it.
+        """Load it, or else the last model before it that can be loaded: a process that begins anew serves too.
 
         Raises:
-            ModelError: the folder does not hold a whole model of this version.
+            ModelError: the folder holds no whole model of this version, nor does any earlier one.
         """
         self.folder = folder
         self._seen = self._state()
-        self.scorer = Scorer.load(folder)
+        self.refused: ModelError | None = None
+        """Why what the folder holds is not served."""
+        try:
+            self.scorer = Scorer.load(folder)
+        except ModelError as error:
+            self.refused = error
+            self.scorer = _last_good(folder, error)
 
     def changed(self) -> bool:
         """Whether the manifest is another one than when this was last asked; one look at the file, and no more."""
@@ -161,3 +167,13 @@ class ServedModel:
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _last_good(folder: Path, error: ModelError) -> Scorer:
+    for model in earlier_models(folder):
+        if model.how == "promotion":
+            try:
+                return Scorer.load(model.folder)
+            except ModelError:
+                continue
+    raise error

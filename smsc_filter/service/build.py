@@ -32,6 +32,11 @@ def model_folder(settings: Settings) -> Path:
     return next((place / path for place in places if (place / path).exists()), path)
 
 
+def thresholds_of(settings: Settings, scorer: Scorer) -> dict[str, float]:
+    """Score from which a text is commercial, by purpose: the model's, but for those the operator has set."""
+    return dict(scorer.thresholds) | {str(purpose): value for purpose, value in settings.policy.thresholds.items()}
+
+
 def load_rules(settings: Settings, scorer: Scorer) -> Rules:
     """The rules messages are judged by.
 
@@ -45,12 +50,10 @@ def load_rules(settings: Settings, scorer: Scorer) -> Rules:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"policy.prohibited_file: {settings.policy.prohibited_file}: {error}") from error
         entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    thresholds: dict[str, float] = dict(scorer.thresholds)
-    thresholds.update((str(purpose), value) for purpose, value in settings.policy.thresholds.items())
     profile = with_quiet_hours(read_profile(settings.policy.profile), settings.policy.quiet_hours)
     if settings.policy.confirmation is not None:
         profile = replace(profile, reply=replace(profile.reply, confirmation=settings.policy.confirmation))
-    return make_rules(profile, thresholds, compile_prohibited(entries))
+    return make_rules(profile, thresholds_of(settings, scorer), compile_prohibited(entries))
 
 
 def embedded_store(settings: Settings) -> EmbeddedStore | None:
