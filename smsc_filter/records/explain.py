@@ -109,7 +109,7 @@ def describe(decision: Decision, outcome: Outcome | None) -> str:
         *(f"  {check:<11} {says}" for check, says in _checks(decision)),
         f"SMSC      {_answer(decision, outcome)}",
     ]
-    return "\n".join(_printable(line) for line in lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def status_name(command_status: int) -> str:
@@ -169,5 +169,6 @@ def _when(at_ms: int) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d} UTC"
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """The line with control characters spelled out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)

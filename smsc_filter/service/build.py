@@ -123,6 +123,8 @@ def web_context(
         folder=settings.data_dir,
         timeout=settings.state.timeout,
         reply_seconds=reply_seconds(settings),
+        model_folder=model_folder(settings),
+        thresholds={str(purpose): value for purpose, value in settings.policy.thresholds.items()},
         project_consents=make_projector(settings, engine, writer).apply,
         clock=clock,
     )
