@@ -93,6 +93,9 @@ class ModelSettings:
     path: str = "models/default"
     """Folder of the model; relative to the working directory, or else to the installation."""
 
+    shadow: str = ""
+    """Folder of a model that scores what was judged, to be compared; it refuses nothing. Empty: none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderSettings:

@@ -7,6 +7,7 @@ histograms lie apart; it is symmetric, and 0 for equal shares.
 Source: Siddiqi, Credit Risk Scorecards (2006), chapter 8: below 0.1 nothing has changed, from 0.25 on something has.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
@@ -37,6 +38,11 @@ def to_parts(scores: NDArray[np.float32]) -> NDArray[np.int64]:
 def histogram(parts: ArrayLike) -> NDArray[np.int64]:
     """How many scores, in ten-thousandths, lie in each bin; shape (``BINS``,)."""
     return np.bincount(np.searchsorted(EDGES, np.asarray(parts, np.int64), side="right"), minlength=BINS)
+
+
+def bin_of(parts: int) -> int:
+    """The bin of one score in ten-thousandths."""
+    return bisect_right(EDGES, parts)
 
 
 def stability(reference: Sequence[int], live: Sequence[int]) -> float:

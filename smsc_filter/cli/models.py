@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from smsc_filter.classifier.drift import DRIFTED, STABLE, says, stability
 from smsc_filter.classifier.manifest import CARD, PURPOSES, Manifest, read_manifest
 from smsc_filter.classifier.versions import earlier_models, find_model, roll_back
-from smsc_filter.cli.common import fail, tell
+from smsc_filter.cli.common import fail, store, tell
 from smsc_filter.cli.verbs import Verbs
-from smsc_filter.service.build import model_folder
+from smsc_filter.service.build import model_folder, shadow_folder
+from smsc_filter.service.scores import difference_names
 from smsc_filter.settings import read_settings
+from smsc_filter.state.scores import KEPT_DAYS, Spread, day_of, read_compared, read_scores
 
 
 def model_list(options: argparse.Namespace) -> int:
     """Show what is served and what was served before."""
     folder = model_folder(read_settings(options.config))
-    table = Table("model", "trained", *(f"from ({purpose})" for purpose in PURPOSES), "replaced", "by")
-    table.add_row(*_cells(read_manifest(folder)), "serving", "")
+    table = Table(Column("model", no_wrap=True), "trained", f"thresholds {' / '.join(PURPOSES)}", "")
+    table.add_row(*_cells(read_manifest(folder)), "serving")
     for model in earlier_models(folder):
-        table.add_row(*_cells(model.manifest), model.replaced_at, f"{model.how} of {model.replaced_by}")
+        table.add_row(*_cells(model.manifest), f"until {model.replaced_at[:10]}: {model.how} of {model.replaced_by}")
     Console().print(table)
     return 0
 
@@ -46,9 +51,69 @@ def model_rollback(options: argparse.Namespace) -> int:
     return 0
 
 
+def model_drift(options: argparse.Namespace) -> int:
+    """Show how far the scores of today lie from those of the promotion, and of the days before."""
+    settings = read_settings(options.config)
+    manifest, now = read_manifest(model_folder(settings)), time.time()
+    with store(settings) as client:
+        today = read_scores(client, [day_of(now)])
+        before = read_scores(client, [day_of(now, day) for day in range(1, options.days + 1)])
+    table = Table("sender", "texts today", "since promotion", "", f"since {options.days} days before", "")
+    for purpose in PURPOSES:
+        spread = Spread(manifest.model_id, purpose)
+        live = today.get(spread, [])
+        past = before.get(spread, [])
+        table.add_row(
+            purpose, f"{sum(live):,}", *_index(manifest.reference.get(purpose, ()), live), *_index(past, live)
+        )
+    console = Console()
+    console.print(f"{manifest.model_id}; population stability index: below {STABLE} stable, from {DRIFTED} on drifted")
+    console.print(table)
+    return 0
+
+
+def _index(reference: Sequence[int], live: Sequence[int]) -> tuple[str, str]:
+    if not sum(reference) or len(reference) != len(live):
+        return "-", "no past"
+    index = stability(reference, live)
+    return f"{index:.3f}", says(index, min(sum(live), sum(reference)))
+
+
+def model_shadow(options: argparse.Namespace) -> int:
+    """Show where the shadow model would have judged otherwise, by kind of sender."""
+    settings = read_settings(options.config)
+    folder = shadow_folder(settings)
+    if folder is None:
+        return fail('no shadow model: set [model] shadow = "models/candidate"')
+    shadow = read_manifest(folder).model_id
+    with store(settings) as client:
+        found = read_compared(client, shadow)
+    counts: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for about, count in found.items():
+        counts[about.model, about.purpose][about.what] = count
+    table = Table(Column("judged by", no_wrap=True), "sender", "texts", "newly blocks", "newly passes", "skipped")
+    for (model, purpose), by_what in sorted(counts.items()):
+        table.add_row(model, purpose, *(f"{by_what.get(what, 0):,}" for what in ("texts", "block", "pass", "skipped")))
+    spread = Table("its score less theirs", *PURPOSES)
+    for place, name in enumerate(difference_names()):
+        by_purpose = (sum(c.get(f"d{place}", 0) for (_, its), c in counts.items() if its == p) for p in PURPOSES)
+        spread.add_row(name, *(f"{count:,}" for count in by_purpose))
+    console = Console()
+    console.print(f"{shadow} beside the models that judged")
+    if counts:
+        console.print(table)
+        console.print(spread)
+    else:
+        console.print("nothing compared yet")
+    return 0
+
+
 def add_verbs(verbs: Verbs) -> None:
-    """``model list``, ``model show``, ``model rollback``."""
+    """``model list``, ``show``, ``rollback``, ``drift``, ``shadow``."""
     group = verbs.group("model", "The classifier: what is served, what was, and going back.")
+    one = group.verb("drift", model_drift, example="smsc-filter model drift --days 7")
+    one.add_argument("--days", type=int, default=7, choices=range(1, KEPT_DAYS), metavar="N", help="default: 7")
+    group.verb("shadow", model_shadow, example="smsc-filter model shadow --config smsc-filter.toml")
     group.verb("list", model_list, example="smsc-filter model list")
     one = group.verb("show", model_show, example="smsc-filter model show default-1@2c9cb504")
     one.add_argument("model", nargs="?", metavar="MODEL_ID", help="as a decision names it (default: what is served)")
@@ -57,4 +122,5 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def _cells(manifest: Manifest) -> tuple[str, ...]:
-    return manifest.model_id, manifest.created, *(f"{manifest.thresholds[purpose]:g}" for purpose in PURPOSES)
+    thresholds = " / ".join(f"{manifest.thresholds[purpose]:g}" for purpose in PURPOSES)
+    return manifest.model_id, manifest.created[:10], thresholds

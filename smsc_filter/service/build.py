@@ -27,14 +27,28 @@ from smsc_filter.web.context import Context, make_context
 
 def model_folder(settings: Settings) -> Path:
     """Where the model is: relative paths are of the working directory, else of the sources or the installation."""
-    path = Path(settings.model.path)
+    return _folder(settings.model.path)
+
+
+def shadow_folder(settings: Settings) -> Path | None:
+    """Where the shadow model is; None where there is none."""
+    return _folder(settings.model.shadow) if settings.model.shadow else None
+
+
+def _folder(name: str) -> Path:
+    path = Path(name)
     places = (Path(), Path(__file__).resolve().parents[2], Path(sys.prefix) / "share" / "smsc-filter")
     return next((place / path for place in places if (place / path).exists()), path)
 
 
+def set_thresholds(settings: Settings) -> dict[str, float]:
+    """The thresholds that the operator has set in place of the model's, by purpose."""
+    return {str(purpose): value for purpose, value in settings.policy.thresholds.items()}
+
+
 def thresholds_of(settings: Settings, scorer: Scorer) -> dict[str, float]:
     """Score from which a text is commercial, by purpose: the model's, but for those the operator has set."""
-    return dict(scorer.thresholds) | {str(purpose): value for purpose, value in settings.policy.thresholds.items()}
+    return dict(scorer.thresholds) | set_thresholds(settings)
 
 
 def load_rules(settings: Settings, scorer: Scorer) -> Rules:
@@ -124,7 +138,7 @@ def web_context(
         timeout=settings.state.timeout,
         reply_seconds=reply_seconds(settings),
         model_folder=model_folder(settings),
-        thresholds={str(purpose): value for purpose, value in settings.policy.thresholds.items()},
+        thresholds=set_thresholds(settings),
         project_consents=make_projector(settings, engine, writer).apply,
         clock=clock,
     )

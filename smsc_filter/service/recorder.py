@@ -10,15 +10,18 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
 import redis
 import redis.asyncio
 
+from smsc_filter.policy.record import DecisionRow, OutcomeRow
 from smsc_filter.records.mover import Mover
 from smsc_filter.service.build import make_projector, open_records, spool_folder
 from smsc_filter.service.child import READY
+from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
 from smsc_filter.settings import Settings
 from smsc_filter.state.stream import DecisionStream
@@ -43,13 +46,18 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     )
     engine = open_records(settings)
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
-    watching = Watching(settings, engine)
+    watching, scores = Watching(settings, engine), ScoreWatch(settings, writer)
+
+    def on_committed(decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
+        watching.on_committed(decisions, outcomes)
+        scores.on_committed(decisions, outcomes)
+
     movers = [
         Mover(
             engine,
             DecisionStream(client, partition),
             spool_dir=spool_folder(settings) if partition == 0 else None,
-            on_committed=watching.on_committed,
+            on_committed=on_committed,
         )
         for partition in range(settings.state.partitions)
     ]
@@ -72,7 +80,7 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     control.send(READY)
     projection = loop.create_task(projector.run(projecting))
-    watch = loop.create_task(watching.run())
+    watch = [loop.create_task(watching.run()), loop.create_task(scores.run())]
     try:
         await asyncio.gather(*(mover.run() for mover in movers))
         # Who stops the service finds its decisions in SQL; what takes longer waits in the stream.
@@ -84,9 +92,10 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
         # After the movers: what they brought is projected once more, or waits in the outbox.
         projecting.set()
         await projection
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
+        for task in watch:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await client.aclose()
         writer.close()
         engine.dispose()

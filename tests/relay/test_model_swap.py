@@ -6,12 +6,14 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from smsc_filter.classifier.manifest import MANIFEST, read_manifest
+from smsc_filter.classifier.drift import BINS
+from smsc_filter.classifier.manifest import MANIFEST, PURPOSES, read_manifest
 from smsc_filter.classifier.versions import replace_model
 from tests.classifier.models import DEFAULT, variant
 from tests.conftest import Connect, StartRelay
@@ -123,3 +125,28 @@ def test_no_message_waits_or_is_lost_while_models_change(
         sender.join()
     assert {0} < set(statuses)
     assert slowest[0] < 1.0
+
+
+def test_a_shadow_is_compared_on_live_traffic_and_drift_is_told(
+    smsc: Smsc, start_relay: StartRelay, connect: Connect, served: Path, strict: Path
+) -> None:
+    manifest = read_manifest(served)
+    replace(manifest, reference=dict.fromkeys(PURPOSES, (900,) + (10,) * (BINS - 1))).write(served)
+    relay = start_relay(smsc.port, model={"path": str(served), "shadow": str(strict)})
+    esme = connect(relay, PEOPLE)
+    assert [submits(esme, number) for number in range(4)] == [0] * 4  # it blocks nothing
+
+    def compared() -> list[str]:
+        said = relay.command("model", "shadow").stdout
+        return next((line.split() for line in said.splitlines() if " person " in line and " 4 " in line), [])
+
+    row = wait_until(compared, "the shadow has scored what was judged")
+    assert [word for word in row if word.isdigit()][:3] == ["4", "4", "0"]  # texts, newly blocks, newly passes
+    drift = relay.command("model", "drift").stdout
+    person = next(line.split() for line in drift.splitlines() if " person " in line)
+    assert "4" in person
+    assert "too few" in drift
+    assert "no past" in drift
+    assert manifest.model_id in relay.command("model", "show").stdout
+    lost = relay.command("model", "show", "default-9@00000000")
+    assert (lost.returncode, lost.stderr.count("\n")) == (1, 1)
