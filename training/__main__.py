@@ -17,7 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match asked.verb:
             case "train":
-                train(asked.data, asked.out, name=asked.name, version=asked.version, seed=asked.seed)
+                train(
+                    asked.data, asked.out, name=asked.name, version=asked.version, seed=asked.seed, labels=asked.labels
+                )
             case "evaluate":
                 evaluate(asked.model, asked.data, everything=asked.all)
             case "promote":
@@ -38,6 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--name", default="default", help="name of the model (default: %(default)s)")
     verb.add_argument("--version", type=int, default=1, help="its version (default: %(default)s)")
     verb.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
+
+    verb.add_argument(
+        "--labels",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="what people decided of single texts (JSON Lines)",
+    )
 
     verb = verbs.add_parser("evaluate", help="figures of a model per source")
     verb.add_argument("--model", type=Path, required=True, help="folder of the model")

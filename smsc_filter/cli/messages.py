@@ -16,7 +16,7 @@ from smsc_filter.classifier.scorer import KINDS, Scorer
 from smsc_filter.classifier.versions import find_model
 from smsc_filter.cli.common import fail, tell
 from smsc_filter.cli.verbs import Verbs
-from smsc_filter.policy.record import id_from_text, id_to_text
+from smsc_filter.policy.record import ID_CHARACTERS, id_from_text, id_to_text
 from smsc_filter.records.explain import Decision, describe, find_decision, find_outcome, printable
 from smsc_filter.service.build import load_rules, model_folder, open_records
 from smsc_filter.settings import Settings, read_settings
@@ -44,12 +44,22 @@ def classify(options: argparse.Namespace) -> int:
     return 0
 
 
+def read_id(text: str) -> int:
+    """The decision that a person names, by its id or by its number.
+
+    Raises:
+        ValueError: it names none.
+    """
+    decision_id = int(text) if text.isdigit() and len(text) > ID_CHARACTERS else id_from_text(text)
+    id_to_text(decision_id)  # says so where the number is none
+    return decision_id
+
+
 def explain(options: argparse.Namespace) -> int:
     """Print one decision in words, and what moved its score."""
     settings = read_settings(options.config)
     try:
-        decision_id = int(options.id) if options.id.isdigit() and len(options.id) > 13 else id_from_text(options.id)
-        id_to_text(decision_id)  # says so where the number is none
+        decision_id = read_id(options.id)
     except ValueError as error:
         return fail(str(error))
     engine = open_records(settings)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -15,11 +18,22 @@ from smsc_filter.classifier.drift import DRIFTED, STABLE, says, stability
 from smsc_filter.classifier.manifest import CARD, PURPOSES, Manifest, read_manifest
 from smsc_filter.classifier.versions import earlier_models, find_model, roll_back
 from smsc_filter.cli.common import fail, store, tell
+from smsc_filter.cli.messages import read_id
 from smsc_filter.cli.verbs import Verbs
-from smsc_filter.service.build import model_folder, shadow_folder
+from smsc_filter.policy.record import id_to_text
+from smsc_filter.records.explain import find_decision
+from smsc_filter.samples import LABELS as LABELS_OF
+from smsc_filter.samples.labels import WEIGHT_OF_ORIGIN, Case, Label, Provenance, append, read_cases
+from smsc_filter.service.build import model_folder, open_records, shadow_folder
 from smsc_filter.service.scores import difference_names
 from smsc_filter.settings import read_settings
 from smsc_filter.state.scores import KEPT_DAYS, Spread, day_of, read_compared, read_scores
+
+LABELS: Final = "labels.jsonl"
+"""In the data folder: what the next training is given with ``--labels``."""
+
+CASES: Final = Path("cases") / "appeals.jsonl"
+"""Beside the folder of the model: what ``promote`` asks of every model."""
 
 
 def model_list(options: argparse.Namespace) -> int:
@@ -108,12 +122,58 @@ def model_shadow(options: argparse.Namespace) -> int:
     return 0
 
 
+def model_label(options: argparse.Namespace) -> int:
+    """Keep what was decided of a text, for the next training and as a case every model must get right."""
+    settings = read_settings(options.config)
+    try:
+        decision_id = read_id(options.decision)
+    except ValueError as error:
+        return fail(str(error))
+    engine = open_records(settings)
+    try:
+        decision = find_decision(engine, decision_id)
+    finally:
+        engine.dispose()
+    if decision is None or not decision.text:
+        return fail(f"no decision {options.decision} on record, or no text of it")
+    if decision.part:
+        return fail(f"decision {options.decision} is about one part of a long message, which says little by itself")
+    provenance = Provenance(
+        origin=options.origin,
+        reference=f"decision {id_to_text(decision_id)}",
+        by=getpass.getuser(),
+        at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    )
+    labels = settings.data_dir / LABELS
+    append(labels, Label(text=decision.text, label=options.label, provenance=provenance))
+    tell(f"{labels}: {options.label}")
+    if options.case:
+        cases = model_folder(settings).parent / CASES
+        name = id_to_text(decision_id)
+        if any(case.id == name for case in read_cases(cases.parent)):
+            return fail(f"{cases.parent}: there is a case {name} already")
+        purpose: Any = decision.purpose or "person"
+        append(
+            cases,
+            Case(id=name, text=decision.text, purpose=purpose, expected=options.label, provenance=provenance),
+        )
+        tell(f"{cases}: case {name}")
+    return 0
+
+
 def add_verbs(verbs: Verbs) -> None:
-    """``model list``, ``show``, ``rollback``, ``drift``, ``shadow``."""
+    """``model list``, ``show``, ``rollback``, ``drift``, ``shadow``, ``label``."""
     group = verbs.group("model", "The classifier: what is served, what was, and going back.")
     one = group.verb("drift", model_drift, example="smsc-filter model drift --days 7")
     one.add_argument("--days", type=int, default=7, choices=range(1, KEPT_DAYS), metavar="N", help="default: 7")
     group.verb("shadow", model_shadow, example="smsc-filter model shadow --config smsc-filter.toml")
+    one = group.verb("label", model_label, example="smsc-filter model label 01H4C9M2Q7R3T other --case")
+    one.add_argument("decision", metavar="DECISION_ID")
+    one.add_argument("label", choices=LABELS_OF, help="what the text is")
+    one.add_argument(
+        "--origin", choices=tuple(WEIGHT_OF_ORIGIN), default="operator", help="who says so (default: operator)"
+    )
+    one.add_argument("--case", action="store_true", help="no model that gets it wrong is promoted any more")
     group.verb("list", model_list, example="smsc-filter model list")
     one = group.verb("show", model_show, example="smsc-filter model show default-1@2c9cb504")
     one.add_argument("model", nargs="?", metavar="MODEL_ID", help="as a decision names it (default: what is served)")

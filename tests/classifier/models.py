@@ -20,9 +20,19 @@ def weights_of(scorer: Scorer) -> Weights:
     return scorer._weights
 
 
-def variant(folder: Path, /, *, of: Path = DEFAULT, bias: float = 0.0, **changes: Any) -> Path:
-    """A model like ``of`` whose scores are moved by ``bias`` in log-odds, with some of its manifest changed."""
+def disturbed(weights: Weights, seed: int, share: float) -> Weights:
+    """The same numbers, with a share of the n-grams forgotten."""
+    name = max(weights._fields, key=lambda field: getattr(weights, field).size)
+    rows = getattr(weights, name).copy()
+    rows[np.random.default_rng(seed).random(len(rows)) < share] = 0
+    return weights._replace(**{name: rows})
+
+
+def variant(folder: Path, /, *, of: Path = DEFAULT, bias: float = 0.0, forgets: float = 0.0, **changes: Any) -> Path:
+    """A model like ``of`` moved by ``bias`` in log-odds, that forgets a share of the n-grams; manifest as changed."""
     weights = weights_of(Scorer.load(of))
+    if forgets:
+        weights = disturbed(weights, 1, forgets)
     weights = weights._replace(commercial_bias=weights.commercial_bias + np.float32(bias))
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(weights, folder / "partial")
