@@ -124,6 +124,9 @@ class ModelSettings:
     labels: str = "models/labels"
     """Folder of labelled texts for the next training; those of upheld complaints are put there."""
 
+    shadow: str = ""
+    """Folder of a model that scores what was judged, to be compared; it refuses nothing. Empty: none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerSettings:

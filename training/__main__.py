@@ -17,11 +17,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match asked.verb:
             case "train":
-                train(asked.data, asked.out, name=asked.name, version=asked.version, seed=asked.seed)
+                train(
+                    asked.data, asked.out, name=asked.name, version=asked.version, seed=asked.seed, labels=asked.labels
+                )
             case "evaluate":
                 evaluate(asked.model, asked.data, everything=asked.all)
             case "promote":
-                promote(asked.candidate, asked.to, asked.data)
+                promote(asked.candidate, asked.to, asked.data, asked.cases)
     except (ModelError, SampleError, NotPromotedError, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 1
@@ -39,15 +41,30 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--version", type=int, default=1, help="its version (default: %(default)s)")
     verb.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
 
+    verb.add_argument(
+        "--labels",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="what people decided of single texts (JSON Lines)",
+    )
+
     verb = verbs.add_parser("evaluate", help="figures of a model per source")
     verb.add_argument("--model", type=Path, required=True, help="folder of the model")
     verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts")
     verb.add_argument("--all", action="store_true", help="measure on all texts, not only on those held out")
 
-    verb = verbs.add_parser("promote", help="serve a candidate, if it is no worse than what is served")
+    verb = verbs.add_parser("promote", help="serve a candidate, if it passes every gate")
     verb.add_argument("--candidate", type=Path, required=True, help="folder of the model to promote")
     verb.add_argument("--to", type=Path, required=True, help="folder the service reads")
-    verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts, the gate")
+    verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts, the gate set")
+    verb.add_argument(
+        "--cases",
+        type=Path,
+        default=Path("models/cases"),
+        help="folder of cases every model must get right (default: %(default)s)",
+    )
     return parser
 
 

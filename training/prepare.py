@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from smsc_filter.classifier.manifest import KINDS
 from smsc_filter.samples import Sample, load_samples, read_texts
+from smsc_filter.samples.labels import read_labels
 
 OWN: Final = "own"
 """Name of the source that holds the project's own samples."""
@@ -69,6 +70,39 @@ def read_corpus(folder: Path) -> Corpus:
         samples += (sample._replace(source=source) for sample in read_texts(path))
     groups = group_near_duplicates([sample.text for sample in samples])
     return Corpus(samples, groups, split(samples, groups), fingerprint(paths, samples))
+
+
+def with_labels(corpus: Corpus, paths: Sequence[Path]) -> Corpus:
+    """The corpus together with what people decided of single texts since.
+
+    Labels and their near-duplicates are learnt from and not measured on; a near-duplicate of another label
+    than the one that was decided is left out.
+
+    Raises:
+        SampleError: a file of labels cannot be read.
+    """
+    judged = [label.sample for label in read_labels(paths)]
+    if not judged:
+        return corpus
+    known = len(corpus.samples)
+    alike = group_near_duplicates([sample.text for sample in [*corpus.samples, *judged]])
+    decided = {group: sample.label for group, sample in zip(alike[known:].tolist(), judged, strict=True)}
+    said = [decided.get(group) for group in alike[:known].tolist()]
+    contradicted = np.array([s not in (None, x.label) for s, x in zip(said, corpus.samples, strict=True)], np.bool_)
+    learnt = np.isin(corpus.groups, corpus.groups[np.isin(alike[:known], alike[known:])])
+    keep = np.flatnonzero(~contradicted)
+    group_of = dict(zip(reversed(alike[:known].tolist()), reversed(corpus.groups.tolist()), strict=True))
+    unknown = int(corpus.groups.max()) + 1
+    joined = [group_of.get(group, unknown + group) for group in alike[known:].tolist()]
+    digest = hashlib.sha256(corpus.fingerprint.encode())
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return Corpus(
+        [*(corpus.samples[place] for place in keep), *judged],
+        np.concatenate([corpus.groups[keep], np.array(joined, np.intp)]),
+        np.concatenate([(corpus.held_out & ~learnt)[keep], np.zeros(len(judged), np.bool_)]),
+        digest.hexdigest(),
+    )
 
 
 def fingerprint(paths: Iterable[Path], samples: Iterable[Sample]) -> str:
@@ -220,7 +254,7 @@ def kind_of(sample: Sample) -> str | None:
 
 def weight_of(sample: Sample) -> float:
     """How much the text counts in training."""
-    return WEIGHT.get(sample.source, 1.0)
+    return WEIGHT.get(sample.source, 1.0) * sample.weight
 
 
 # Forms -------------------------------------------------------------------------------------------

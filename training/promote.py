@@ -1,81 +1,270 @@
-"""``promote``: a candidate becomes the model that is served, if it is no worse."""
+"""``promote``: a candidate becomes the model that is served, if it passes every gate.
 
-import shutil
-from collections.abc import Sequence
+A gate is one question with an answer in figures. All are asked before anything is said, so that who trains
+the next candidate sees everything that is wrong with this one. None can be left out: a model that must be
+served in spite of a gate needs another gate set or another case, and that is a change somebody can read.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Final
 
-from smsc_filter.classifier.manifest import CARD, MANIFEST, read_manifest
+import numpy as np
+from numpy.typing import NDArray
+
+from smsc_filter.classifier import drift
+from smsc_filter.classifier.manifest import CARD, MANIFEST, PURPOSES, ModelError
 from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.classifier.versions import install, replace_model
 from smsc_filter.samples import Sample
-from training import evaluate, prepare
+from smsc_filter.samples.labels import Case, read_cases
+from training import prepare
 
-AUC_MARGIN: Final = 0.005
-"""How much lower the AUC of a source may be: about what another seed or split changes."""
+__all__ = ["Gate", "NotPromotedError", "ask_gates", "install", "promote"]
 
-AUC_TEXTS: Final = 10
-"""Texts of each label that a source must have at the gate: the AUC of fewer is chance."""
+RESAMPLES: Final = 1000
+"""Draws of the bootstrap."""
+
+CHANCE: Final = 0.01
+"""A loss counts where fewer of the draws than this show none: some ten sources are asked at once."""
+
+LEEWAY: Final = 0.005
+"""Recall that may be lost beyond what the draws show: about what training with another seed changes."""
+
+RATES: Final = ((5_000, 0.001), (500, 0.01), (50, 0.05))
+"""False-positive rate at which recall is compared, by the least number of other texts that tell it."""
+
+LEAST_COMMERCIAL: Final = 50
+"""Commercial texts a source needs at the gate: the recall on fewer is chance."""
+
+PAIRS: Final = 30
+"""Times both models are timed, one right after the other."""
+
+RUNS: Final = 2
+"""Runs of one timing, of which the shortest counts: what else the machine does only ever adds."""
+
+SLOWER: Final = 0.10
+"""Share by which a candidate may be slower; two runs of one model differ by a few hundredths."""
+
+ALL: Final = "all sources"
 
 
 class NotPromotedError(Exception):
-    """The candidate is worse than what is served; the message says in what, one reason a line."""
+    """The candidate failed a gate; the message names the ones it failed."""
 
 
-def promote(candidate: Path, to: Path, data: Path) -> str:
-    """Install ``candidate`` in ``to`` if it holds up on the development set of ``data``; return its id.
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One question to a candidate, and its answer."""
+
+    name: str
+    passed: bool
+    wants: str
+    found: str
+
+
+def promote(candidate: Path, to: Path, data: Path, cases: Path, clock: Callable[[], float] = time.time) -> str:
+    """Serve ``candidate`` from ``to`` if it passes every gate; return its id.
+
+    Prints a table of the gates. What was served is kept, for ``smsc-filter model rollback``.
+
+    Args:
+        candidate: folder of the model.
+        to: folder the service reads.
+        data: folder of labelled texts; their development set is the gate set.
+        cases: folder of ``*.jsonl`` with the cases every model must get right.
+        clock: epoch seconds.
 
     Raises:
-        NotPromotedError: it does not; ``to`` is as it was.
-        ModelError, SampleError, FileNotFoundError: models or texts cannot be read.
+        NotPromotedError: a gate failed; ``to`` is as it was.
+        ModelError, SampleError, FileNotFoundError: the candidate, the texts or the cases cannot be read.
     """
-    gate = prepare.read_corpus(data).part(held_out=True)
     scorer = Scorer.load(candidate)
-    served = Scorer.load(to) if (to / MANIFEST).exists() else None
-    reasons = objections(scorer, served, gate)
-    if reasons:
-        raise NotPromotedError("\n".join([f"{scorer.model_id} is not promoted:", *reasons]))
-    install(candidate, to)
+    served = _served(to)
+    must = read_cases(cases)
+    corpus = prepare.read_corpus(data)
+    held_out = corpus.part(held_out=True)
+    greetings = [s for s in corpus.samples if s.category == "greeting" and s.label == "other"]
+    gates = ask_gates(scorer, served, held_out, greetings, must)
+    print(table(gates))
+    if failed := [gate.name for gate in gates if not gate.passed]:
+        raise NotPromotedError(f"{scorer.model_id} is not promoted; it failed: {', '.join(failed)}")
+    with TemporaryDirectory() as scratch:
+        staged = Path(scratch)
+        copyfile(candidate / scorer.manifest.weights, staged / scorer.manifest.weights)
+        if (candidate / CARD).exists():
+            copyfile(candidate / CARD, staged / CARD)
+        replace(scorer.manifest, reference=reference(scorer, held_out)).write(staged)
+        replace_model(to, staged, "promotion", clock())
     before = f" in place of {served.model_id}" if served else ""
-    print(f"{scorer.model_id} is now in {to}{before}; {len(gate):,} texts at the gate")
+    print(f"{scorer.model_id} is now in {to}{before}; {len(held_out):,} texts and {len(must)} cases at the gates")
     return scorer.model_id
 
 
-def objections(candidate: Scorer, served: Scorer | None, gate: Sequence[Sample]) -> list[str]:
-    """What speaks against ``candidate``, a sentence each; none if it may be served."""
-    measured = evaluate.report(candidate, gate)
-    reasons = [
-        f"{figures.source}: blocks {figures.greetings_over['person']} of {figures.greetings} greetings"
-        for figures in measured.sources
-        if figures.greetings_over["person"]
+def ask_gates(
+    candidate: Scorer,
+    served: Scorer | None,
+    held_out: Sequence[Sample],
+    greetings: Sequence[Sample],
+    cases: Sequence[Case],
+) -> list[Gate]:
+    """Ask every gate; those that compare are passed where nothing is served."""
+    gates = [greeting_gate(candidate, greetings), case_gate(candidate, cases)]
+    if served is not None:
+        gates += recall_gates(candidate, served, held_out)
+        gates += speed_gates(candidate, served, [sample.text for sample in held_out])
+    return gates
+
+
+def table(gates: Sequence[Gate]) -> str:
+    """The gates in aligned columns."""
+    lines = [("gate", "", "wants", "found")]
+    lines += [(gate.name, "passed" if gate.passed else "FAILED", gate.wants, gate.found) for gate in gates]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def reference(scorer: Scorer, samples: Sequence[Sample]) -> dict[str, tuple[int, ...]]:
+    """Histogram of the scores of texts such as each purpose sends, which live traffic is held against."""
+    scores = drift.to_parts(scorer.score([sample.text for sample in samples]).score)
+    sends = np.array([_PURPOSE_OF_KIND.get(prepare.kind_of(sample) or "", "") for sample in samples])
+    return {purpose: tuple(drift.histogram(scores[sends == purpose]).tolist()) for purpose in PURPOSES}
+
+
+_PURPOSE_OF_KIND: Final = {
+    "commercial": "commercial",
+    "verification": "service",
+    "service": "service",
+    "personal": "person",
+    "greeting": "person",
+}
+
+
+def _served(folder: Path) -> Scorer | None:
+    """What ``folder`` serves; None where there is nothing, or nothing that this version can load."""
+    if not (folder / MANIFEST).exists():
+        return None
+    try:
+        return Scorer.load(folder)
+    except ModelError as error:
+        print(f"nothing to compare with: {error}")
+        return None
+
+
+# Gates -------------------------------------------------------------------------------------------
+
+
+def greeting_gate(candidate: Scorer, greetings: Sequence[Sample]) -> Gate:
+    """No wish from a person is refused: not one, however good the rest is."""
+    over = int((candidate.score([sample.text for sample in greetings]).score >= candidate.thresholds["person"]).sum())
+    return Gate("greetings", not over, "0 blocked", f"{over} blocked of {len(greetings):,}")
+
+
+def case_gate(candidate: Scorer, cases: Sequence[Case]) -> Gate:
+    """What was once decided in an appeal stays decided."""
+    scores = candidate.score([case.text for case in cases]).score.tolist()
+    failed = [
+        case.id
+        for case, score in zip(cases, scores, strict=True)
+        if (score >= candidate.thresholds[case.purpose]) is not (case.expected == "commercial")
     ]
-    if served is None:
-        return reasons
-    before = {figures.source: figures.auc for figures in evaluate.report(served, gate).sources}
-    for figures in measured.sources:
-        auc = before[figures.source]
-        if auc is None or figures.auc is None or min(figures.commercial, figures.other) < AUC_TEXTS:
-            continue
-        if figures.auc < auc - AUC_MARGIN:
-            reasons.append(
-                f"{figures.source}: AUC {figures.auc:.4f}, served {auc:.4f}, at most {AUC_MARGIN} may be lost"
-            )
-    return reasons
+    found = f"{len(cases) - len(failed)} right of {len(cases)}"
+    return Gate("cases", not failed, "all right", f"{found}; wrong: {', '.join(failed)}" if failed else found)
 
 
-def install(model: Path, to: Path) -> None:
-    """Copy a model into ``to`` so that ``to`` holds a whole model at every moment.
+def recall_gates(candidate: Scorer, served: Scorer, samples: Sequence[Sample]) -> list[Gate]:
+    """Of each source and of all together: no less is caught at the same rate of false alarms.
 
-    A reader that took the old manifest and comes too late for its weights gets a ModelError, never a mixture.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13, with both models on the same
+    draws.
     """
-    manifest = read_manifest(model)
-    to.mkdir(parents=True, exist_ok=True)
-    # The name of the weights holds their checksum: old and new lie side by side until the manifest,
-    # replaced in one step, says which of them counts.
-    for name in (manifest.weights, CARD, MANIFEST):
-        if (model / name).exists():
-            partial = to / f".{name}.partial"
-            shutil.copyfile(model / name, partial)
-            partial.replace(to / name)
-    for stale in to.glob("weights-*.joblib"):
-        if stale.name != manifest.weights:
-            stale.unlink()
+    texts = [sample.text for sample in samples]
+    pair = np.stack([candidate.log_odds(texts), served.log_odds(texts)])
+    commercial = np.array([sample.label == "commercial" for sample in samples])
+    source = np.array([sample.source for sample in samples])
+    places = {name: source == name for name in dict.fromkeys(source.tolist())}
+    places[ALL] = np.ones(len(samples), np.bool_)
+    gates = []
+    for name, here in places.items():
+        yes, no = pair[:, here & commercial], pair[:, here & ~commercial]
+        rate = next((rate for least, rate in RATES if no.shape[1] >= least), None)
+        if rate is None or yes.shape[1] < LEAST_COMMERCIAL:
+            continue
+        now, before = recall_at(yes, no, rate)
+        at_best = float(np.quantile(_differences(yes, no, rate), 1 - CHANCE))
+        gates.append(
+            Gate(
+                f"recall, {name}",
+                at_best >= -LEEWAY,
+                f">= {before:.2%} at {rate:.1%} false, less noise",
+                f"{now:.2%} ({now - before:+.2%}, at best {at_best:+.2%})",
+            )
+        )
+    return gates
+
+
+def recall_at(yes: NDArray[np.float32], no: NDArray[np.float32], rate: float) -> NDArray[np.float64]:
+    """Share of the commercial texts that lie over all but ``rate`` of the others, by model.
+
+    Args:
+        yes: shape (models, n), log-odds of the commercial texts.
+        no: shape (models, m), of the others.
+        rate: in (0, 1).
+    """
+    place = no.shape[1] - 1 - int(rate * no.shape[1])
+    thresholds = np.partition(no, place, axis=1)[:, place]
+    recall: NDArray[np.float64] = (yes > thresholds[:, None]).mean(axis=1)
+    return recall
+
+
+def _differences(yes: NDArray[np.float32], no: NDArray[np.float32], rate: float) -> NDArray[np.float64]:
+    """Recall of the first model less that of the second, on ``RESAMPLES`` draws of the texts."""
+    chance = np.random.default_rng(1993)
+    found = np.empty(RESAMPLES)
+    for draw in range(RESAMPLES):
+        some_yes = yes[:, chance.integers(yes.shape[1], size=yes.shape[1])]
+        some_no = no[:, chance.integers(no.shape[1], size=no.shape[1])]
+        now, before = recall_at(some_yes, some_no, rate)
+        found[draw] = now - before
+    return found
+
+
+def speed_gates(candidate: Scorer, served: Scorer, texts: Sequence[str]) -> list[Gate]:
+    """No slower, neither by the batch nor alone; both models in turn, so that a busy machine is busy for both."""
+    batches = [texts[start : start + 64] for start in range(0, min(len(texts), 512), 64)]
+    singles = [[text] for text in texts[:20]]
+    return [
+        _speed_gate("batches of 64", candidate, served, batches),
+        _speed_gate("one text", candidate, served, singles),
+    ]
+
+
+def _speed_gate(what: str, candidate: Scorer, served: Scorer, batches: Sequence[Sequence[str]]) -> Gate:
+    order = (candidate, served)
+    ratios = np.empty(PAIRS)
+    for pair in range(PAIRS):
+        spent = {scorer: _seconds(scorer, batches) for scorer in (order if pair % 2 else order[::-1])}
+        ratios[pair] = spent[candidate] / spent[served]
+    chance = np.random.default_rng(1993)
+    medians = np.median(chance.choice(ratios, (RESAMPLES, PAIRS)), axis=1)
+    at_best = float(np.quantile(medians, CHANCE))
+    return Gate(
+        f"speed, {what}",
+        at_best <= 1 + SLOWER,
+        f"<= {1 + SLOWER:g} x the time served, less noise",
+        f"{float(np.median(ratios)):.2f} x (at best {at_best:.2f} x)",
+    )
+
+
+def _seconds(scorer: Scorer, batches: Sequence[Sequence[str]]) -> float:
+    runs = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        for batch in batches:
+            scorer.score(batch)
+        runs.append(time.perf_counter() - start)
+    return min(runs)

@@ -33,14 +33,16 @@ PIECE: Final = 4096
 """Texts hashed at once; bounds memory, changes nothing else."""
 
 
-def train(data: Path, out: Path, *, name: str = "default", version: int = 1, seed: int = 0) -> Manifest:
+def train(
+    data: Path, out: Path, *, name: str = "default", version: int = 1, seed: int = 0, labels: Sequence[Path] = ()
+) -> Manifest:
     """Train a model on all of ``data`` but its development set and write it to ``out``.
 
     Raises:
         SampleError, FileNotFoundError: ``data`` does not hold labelled texts.
     """
     clock = _Clock()
-    corpus = prepare.read_corpus(data)
+    corpus = prepare.with_labels(prepare.read_corpus(data), labels)
     learn, dev = corpus.part(held_out=False), corpus.part(held_out=True)
     clock.says(f"{len(learn):,} texts to learn from, {len(dev):,} held out")
     weights = fit(learn, seed, clock)

@@ -54,6 +54,8 @@ class Manifest:
     """Texts trained on, by source."""
 
     seed: int = 0
+    reference: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Histogram of the scores at promotion, by purpose, see ``drift``; empty: the model never passed the gates."""
 
     @property
     def model_id(self) -> str:
@@ -114,6 +116,7 @@ def _manifest(said: dict[str, Any]) -> Manifest:
         data_fingerprint=_text(said, "data_fingerprint"),
         sources=sources,
         seed=_whole(said, "seed"),
+        reference=_reference(said.get("reference", {})),
     )
 
 
@@ -139,3 +142,13 @@ def _thresholds(said: object) -> dict[str, float]:
         if type(value) not in (int, float) or not math.isfinite(value) or not 0 < value <= 1:
             raise ValueError(f"thresholds.{purpose} must be above 0 and at most 1, not {value!r}")
     return {purpose: float(said[purpose]) for purpose in PURPOSES}
+
+
+def _reference(said: object) -> dict[str, tuple[int, ...]]:
+    """Histograms by purpose; a folder of before there were any has none."""
+    if not isinstance(said, dict) or (said and set(said) != set(PURPOSES)):
+        raise ValueError(f"reference must give a histogram for each of {', '.join(PURPOSES)}, or none at all")
+    for purpose, counts in said.items():
+        if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError(f"reference.{purpose} must be a list of whole numbers, none negative")
+    return {purpose: tuple(said[purpose]) for purpose in said}

@@ -18,6 +18,7 @@ from smsc_filter.cli import (
     declines,
     measures,
     messages,
+    models,
     nightly,
     records,
     serving,
@@ -28,6 +29,7 @@ from smsc_filter.cli.verbs import Verbs
 from smsc_filter.policy.rules import ProfileError
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.relay.listener import TlsError
+from smsc_filter.samples import SampleError
 from smsc_filter.settings import SettingsError
 from smsc_filter.state.embedded import StoreError
 
@@ -55,7 +57,8 @@ LAB: Final = (
 LAB_MODULES: Final = {name: f"smsc_filter.lab.{name.replace('smsc-sim', 'simulator')}" for name, _, _ in LAB}
 
 MISTAKES: Final = (
-    SettingsError, ModelError, ProfileError, RecordsError, StoreError, TlsError, redis.RedisError, BrokenPipeError,
+    SettingsError, ModelError, SampleError, ProfileError, RecordsError, StoreError, TlsError, redis.RedisError,
+    BrokenPipeError,
 )  # fmt: skip
 """What a person can mend: one line on stderr, exit status 1."""
 
@@ -69,7 +72,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = Verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
-    for module in (serving, messages, consents, appeals, declines, measures, alarms, nightly, records, tokens):
+    for module in (serving, messages, consents, appeals, declines, measures, alarms, models, nightly, records, tokens):
         module.add_verbs(verbs)
     for name, summary, example in LAB:
         one = verbs.bare(name, summary, example)

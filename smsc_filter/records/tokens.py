@@ -22,6 +22,7 @@ from smsc_filter.records.tables import tokens
 
 SCOPES: Final = (
     "consents:read", "consents:write", "decisions:read", "declines:read", "declines:write",
+    "texts:classify",
 )  # fmt: skip
 """What a token may open. ``declines:write`` changes the register for everybody: it is for the operator."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 
@@ -73,6 +74,13 @@ STORE_DOWN: Final = Verdict(
     (refuse("store", Cause.STORE_UNAVAILABLE, "the store did not answer; nothing is let through unjudged"),)
 )
 UPSTREAM_AWAY: Final = Verdict((refuse("upstream", Cause.UPSTREAM_UNAVAILABLE, "the SMSC is away; nothing was spent"),))
+
+
+class Judging(NamedTuple):
+    """What one batch is judged by, from its first score to its record."""
+
+    scorer: Scorer
+    rules: Rules
 
 
 class Track:
@@ -148,8 +156,7 @@ class Exchange:
         ``spool`` keeps the records of batches that the store did not take.
         """
         self.ledger = ledger
-        self.scorer = scorer
-        self.rules = rules
+        self._judging = Judging(scorer, rules)
         self.registry = registry
         self.quotas = quotas or Quotas()
         self.whitelist = Whitelist()
@@ -182,6 +189,20 @@ class Exchange:
         self._give_back: dict[GiveBack, int] = {}
         self._outcome_timer: asyncio.TimerHandle | None = None
         self._outcome_task: asyncio.Task[None] | None = None
+
+    @property
+    def scorer(self) -> Scorer:
+        """The model that scores the next batch."""
+        return self._judging.scorer
+
+    @property
+    def rules(self) -> Rules:
+        """What the next batch is judged by."""
+        return self._judging.rules
+
+    def swap_model(self, scorer: Scorer, thresholds: Mapping[str, float]) -> None:
+        """Judge the next batch by another model; those in flight end with the one they began with."""
+        self._judging = Judging(scorer, replace(self.rules, thresholds=thresholds))
 
     # What arrives.
 
@@ -282,13 +303,14 @@ class Exchange:
     ) -> None:
         """Judge a batch and answer or forward every message in it."""
         now = self._clock()
+        judging = self._judging
         forwarding = False
         try:
             try:
-                verdicts, rows, charges = await self._judge(batch, now)
+                verdicts, rows, charges = await self._judge(batch, judging, now)
             except StoreUnavailable as error:
                 log.error("store-unavailable", detail=str(error), messages=len(batch))
-                verdicts, rows, charges = self._refuse_all(batch, now)
+                verdicts, rows, charges = self._refuse_all(batch, judging, now)
             # Batches leave in the order in which they came, whichever the store answers first.
             if before is not None:
                 await before
@@ -304,15 +326,15 @@ class Exchange:
             done.set_result(None)
 
     async def _judge(
-        self, batch: list[Arrival], now: float
+        self, batch: list[Arrival], judging: Judging, now: float
     ) -> tuple[list[Verdict], list[list[object]], list[Charge | None]]:
         """Verdicts on a batch, on record: spent and durable once this returns.
 
         Raises:
             StoreUnavailable: they are not.
         """
-        facts, kinds, seen = await self._facts(batch, now)
-        rules, charge = self.rules, self.quotas.charge
+        facts, kinds, seen = await self._facts(batch, judging, now)
+        rules, charge = judging.rules, self.quotas.charge
         verdicts = []
         charges: list[Charge | None] = []
         for (origin, message, _), known in zip(batch, facts, strict=True):
@@ -326,7 +348,7 @@ class Exchange:
             await self._ask(asking, batch, facts, verdicts, charges, first_id, now)
         rows = self._rows(first_id, batch, verdicts, facts, kinds)
         try:
-            refusals = await self.ledger.spend(now, self._header(now), rows, charges, together=together)
+            refusals = await self.ledger.spend(now, self._header(judging, now), rows, charges, together=together)
         except StoreUnavailable:
             for index in asking:
                 self.requests.settle(first_id + index, sent=False)
@@ -387,7 +409,7 @@ class Exchange:
                 charges[index] = None
 
     async def _facts(
-        self, batch: list[Arrival], now: float
+        self, batch: list[Arrival], judging: Judging, now: float
     ) -> tuple[list[Facts], list[int], list[tuple[int, PartSeen]]]:
         """What is known of each message of a batch, the kind of each text, and the parts among them."""
         find = self.registry.find
@@ -403,8 +425,8 @@ class Exchange:
             for index, (_, message, _) in enumerate(batch)
             if message.part is not None
         ]
-        scores, kinds = self._score([message.text for _, message, _ in batch])
-        thresholds = self.rules.thresholds
+        scores, kinds = _score(judging.scorer, [message.text for _, message, _ in batch])
+        thresholds = judging.rules.thresholds
         commercial = [
             sender is not None and score >= thresholds[sender.purpose]
             for sender, score in zip(senders, scores, strict=True)
@@ -452,7 +474,7 @@ class Exchange:
         unfinished: set[int] = set()
         uncounted: set[int] = set()
         if seen:
-            whole, whole_kinds = self._score([text_so_far(known.parts) for known in known_parts])
+            whole, whole_kinds = _score(judging.scorer, [text_so_far(known.parts) for known in known_parts])
             for (index, _), known, score, kind in zip(seen, known_parts, whole, whole_kinds, strict=True):
                 sender = senders[index]
                 scores[index], kinds[index] = score, kind
@@ -557,21 +579,17 @@ class Exchange:
                 found.add(index)
         return found
 
-    def _score(self, texts: list[str]) -> tuple[list[float], list[int]]:
-        scores = self.scorer.score(texts)
-        return scores.score.tolist(), scores.kind.tolist()
-
     @staticmethod
     def _part_seen(sender: Sender | None, message: Message) -> PartSeen:
         assert message.part is not None
         address = sender.address if sender is not None else message.source.decode("latin-1")
         return PartSeen(address, message.recipient, message.part, message.data_coding, message.payload)
 
-    def _header(self, now: float) -> BatchHeader:
+    def _header(self, judging: Judging, now: float) -> BatchHeader:
         return {
             "at": now,
-            "model": self.scorer.model_id,
-            "profile": self.rules.profile,
+            "model": judging.scorer.model_id,
+            "profile": judging.rules.profile,
             "mode": self._mode,
             "worker": self._worker,
         }
@@ -620,7 +638,7 @@ class Exchange:
         return first
 
     def _refuse_all(
-        self, batch: list[Arrival], now: float
+        self, batch: list[Arrival], judging: Judging, now: float
     ) -> tuple[list[Verdict], list[list[object]], list[Charge | None]]:
         """Refuse a batch that the store did not take; its records wait on disk until it is back."""
         find = self.registry.find
@@ -629,9 +647,9 @@ class Exchange:
             for origin, message, _ in batch
         ]
         verdicts = [STORE_DOWN] * len(batch)
-        kinds = self._score([message.text for _, message, _ in batch])[1]
+        kinds = _score(judging.scorer, [message.text for _, message, _ in batch])[1]
         rows = self._rows(self._first_id(len(batch), now), batch, verdicts, facts, kinds)
-        self._spool(self._header(now), rows)
+        self._spool(self._header(judging, now), rows)
         return verdicts, rows, [None] * len(batch)
 
     def _forward(
@@ -743,6 +761,11 @@ class Exchange:
             self._outcome_task = None
             if self._outcomes and self._outcome_timer is None:
                 self._outcome_timer = self._loop.call_later(OUTCOME_SECONDS, self._record_outcomes)
+
+
+def _score(scorer: Scorer, texts: list[str]) -> tuple[list[float], list[int]]:
+    scores = scorer.score(texts)
+    return scores.score.tolist(), scores.kind.tolist()
 
 
 def _finding_row(finding: Finding) -> list[str]:

@@ -31,6 +31,9 @@ class Sample(NamedTuple):
     source: str = ""
     """The corpus it comes from; empty if the file does not say."""
 
+    weight: float = 1.0
+    """How much it counts in training, beside other texts of its source."""
+
 
 class SampleError(ValueError):
     """A file of labelled texts cannot be read: the message names the file and the line."""

@@ -27,9 +27,28 @@ from smsc_filter.web.context import Context, make_context
 
 def model_folder(settings: Settings) -> Path:
     """Where the model is: relative paths are of the working directory, else of the sources or the installation."""
-    path = Path(settings.model.path)
+    return _folder(settings.model.path)
+
+
+def shadow_folder(settings: Settings) -> Path | None:
+    """Where the shadow model is; None where there is none."""
+    return _folder(settings.model.shadow) if settings.model.shadow else None
+
+
+def _folder(name: str) -> Path:
+    path = Path(name)
     places = (Path(), Path(__file__).resolve().parents[2], Path(sys.prefix) / "share" / "smsc-filter")
     return next((place / path for place in places if (place / path).exists()), path)
+
+
+def set_thresholds(settings: Settings) -> dict[str, float]:
+    """The thresholds that the operator has set in place of the model's, by purpose."""
+    return {str(purpose): value for purpose, value in settings.policy.thresholds.items()}
+
+
+def thresholds_of(settings: Settings, scorer: Scorer) -> dict[str, float]:
+    """Score from which a text is commercial, by purpose: the model's, but for those the operator has set."""
+    return dict(scorer.thresholds) | set_thresholds(settings)
 
 
 def load_rules(settings: Settings, scorer: Scorer) -> Rules:
@@ -45,12 +64,10 @@ def load_rules(settings: Settings, scorer: Scorer) -> Rules:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"policy.prohibited_file: {settings.policy.prohibited_file}: {error}") from error
         entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    thresholds: dict[str, float] = dict(scorer.thresholds)
-    thresholds.update((str(purpose), value) for purpose, value in settings.policy.thresholds.items())
     profile = with_quiet_hours(read_profile(settings.policy.profile), settings.policy.quiet_hours)
     if settings.policy.confirmation is not None:
         profile = replace(profile, reply=replace(profile.reply, confirmation=settings.policy.confirmation))
-    return make_rules(profile, thresholds, compile_prohibited(entries))
+    return make_rules(profile, thresholds_of(settings, scorer), compile_prohibited(entries))
 
 
 def embedded_store(settings: Settings) -> EmbeddedStore | None:
@@ -120,6 +137,8 @@ def web_context(
         folder=settings.data_dir,
         timeout=settings.state.timeout,
         reply_seconds=reply_seconds(settings),
+        model_folder=model_folder(settings),
+        thresholds=set_thresholds(settings),
         project_consents=make_projector(settings, engine, writer).apply,
         clock=clock,
     )

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -17,11 +18,13 @@ import redis
 import redis.asyncio
 
 from smsc_filter.policy.appeals import terms_of
+from smsc_filter.policy.record import DecisionRow, OutcomeRow
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.mover import Mover
 from smsc_filter.service.build import make_projector, open_records, spool_folder
 from smsc_filter.service.child import READY
 from smsc_filter.service.clerk import make_clerk
+from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
 from smsc_filter.settings import Settings
 from smsc_filter.state.stream import DecisionStream
@@ -48,13 +51,18 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
     terms = terms_of(read_profile(settings.policy.profile))
     clerk = make_clerk(settings, engine, writer, terms)
-    watching = Watching(settings, engine, clerk.look)
+    watching, scores = Watching(settings, engine, clerk.look), ScoreWatch(settings, writer)
+
+    def on_committed(decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
+        watching.on_committed(decisions, outcomes)
+        scores.on_committed(decisions, outcomes)
+
     movers = [
         Mover(
             engine,
             DecisionStream(client, partition),
             spool_dir=spool_folder(settings) if partition == 0 else None,
-            on_committed=watching.on_committed,
+            on_committed=on_committed,
             terms=terms,
         )
         for partition in range(settings.state.partitions)
@@ -78,8 +86,7 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     control.send(READY)
     projection = loop.create_task(projector.run(projecting))
-    watch = loop.create_task(watching.run())
-    publishing = loop.create_task(clerk.run())
+    beside = [loop.create_task(each.run()) for each in (watching, clerk, scores)]
     try:
         await asyncio.gather(*(mover.run() for mover in movers))
         # Who stops the service finds its decisions in SQL; what takes longer waits in the stream.
@@ -91,7 +98,7 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
         # After the movers: what they brought is projected once more, or waits in the outbox.
         projecting.set()
         await projection
-        for task in (watch, publishing):
+        for task in beside:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task

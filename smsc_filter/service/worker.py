@@ -15,7 +15,8 @@ from typing import Final
 import orjson
 import structlog
 
-from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.classifier.manifest import ModelError
+from smsc_filter.classifier.versions import ServedModel
 from smsc_filter.policy.appeal import Whitelist
 from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.measures import Measures
@@ -26,7 +27,7 @@ from smsc_filter.records.spool import SpoolWriter
 from smsc_filter.relay.accounts import Accounts
 from smsc_filter.relay.exchange import Exchange
 from smsc_filter.relay.listener import Switchboard, server_tls
-from smsc_filter.service.build import load_rules, model_folder, spool_folder, store_client
+from smsc_filter.service.build import load_rules, model_folder, spool_folder, store_client, thresholds_of
 from smsc_filter.service.child import CLOSED, READY
 from smsc_filter.settings import Settings
 from smsc_filter.state.ledger import BIND_SECONDS, Ledger
@@ -51,7 +52,10 @@ class Worker:
         self._settings = settings
         name = f"{settings.node}.{number}.{os.getpid()}"
         self._ledger = Ledger(store_client(settings, url), settings.state, name)
-        scorer = Scorer.load(model_folder(settings))
+        self._model = ServedModel(model_folder(settings))
+        scorer = self._model.scorer
+        if self._model.refused is not None:
+            log.error("model-refused", detail=str(self._model.refused), serving=scorer.model_id)
         rules = load_rules(settings, scorer)
         profile = read_profile(settings.policy.profile)
         registry = Registry(settings.registered(profile), settings.numbers)
@@ -83,6 +87,7 @@ class Worker:
         )
         self._tls = server_tls(settings.listen)
         self._version: bytes | None = None
+        self._swapping: asyncio.Task[None] | None = None
 
     def _keep_on_disk(self, header: BatchHeader, rows: Sequence[list[object]]) -> None:
         """Keep the records of a batch that the store did not take."""
@@ -110,6 +115,8 @@ class Worker:
         while True:
             self.board.tick(loop.time())
             await self.refresh()
+            if (self._swapping is None or self._swapping.done()) and self._model.changed():
+                self._swapping = loop.create_task(self._swap_model())
             if loop.time() >= keep_at:
                 keep_at = loop.time() + BIND_SECONDS / 3
                 await self._ledger.keep_binds(self.board.held_binds(), time.time())
@@ -132,6 +139,17 @@ class Worker:
             measures = read_measures(tables[MEASURES.encode()])
             self.exchange.measures = Measures(measures)
             log.info("measures-refreshed", measures=len(measures))
+
+    async def _swap_model(self) -> None:
+        """Judge by what the folder of the model holds now; the model in use stays where that is none."""
+        try:
+            scorer = await asyncio.to_thread(self._model.load)
+        except ModelError as error:
+            log.error("model-refused", detail=str(error), serving=self.exchange.scorer.model_id)
+        else:
+            before = self.exchange.scorer.model_id
+            self.exchange.swap_model(scorer, thresholds_of(self._settings, scorer))
+            log.info("model-swapped", model=scorer.model_id, before=before)
 
     async def close(self) -> None:
         """Answer what is in flight, unbind, and let go of the store."""

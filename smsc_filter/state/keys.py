@@ -147,3 +147,13 @@ def binds_key(system_id: str) -> str:
 
 SMALL_TABLES: Final = f"{tag(0)}small-tables"
 """What every worker keeps in process: field ``version`` and one field a table."""
+
+
+def scores_key(day: str) -> str:
+    """How the scores of a day are spread."""
+    return f"{tag(0)}scores:{day}"
+
+
+def shadow_key(model_id: str) -> str:
+    """Where a shadow model would have judged otherwise."""
+    return f"{tag(0)}shadow:{model_id}"

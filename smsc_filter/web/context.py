@@ -18,6 +18,7 @@ from smsc_filter.state.declines import Declines, write_pages, write_wishes
 from smsc_filter.web.access import Failures
 from smsc_filter.web.consents import ConsentDesk
 from smsc_filter.web.jobs import JobRunner
+from smsc_filter.web.models import Models
 from smsc_filter.web.settings import WebSettings
 
 
@@ -39,6 +40,7 @@ class Context:
     consents: ConsentDesk
     jobs: JobRunner
     failures: Failures
+    models: Models
 
     def project_declines(self, tell: Callable[[int], None] = lambda pages: None) -> int:
         """Make what is on record of the decline register bind; how many pages that took.
@@ -66,6 +68,8 @@ def make_context(
     folder: Path,
     timeout: float,
     reply_seconds: float,
+    model_folder: Path,
+    thresholds: Mapping[str, float],
     project_consents: Callable[[], object],
     clock: Callable[[], float],
 ) -> Context:
@@ -82,6 +86,8 @@ def make_context(
         folder: where uploads and evidence are kept, in folders of their own.
         timeout: of a question to the hot state, in seconds.
         reply_seconds: how long a consent request may wait for its answer.
+        model_folder: where the served model is.
+        thresholds: what the operator has set in place of the model's own.
         project_consents: brings consents on record into the hot state.
         clock: epoch seconds.
     """
@@ -106,6 +112,7 @@ def make_context(
         ),
         jobs=JobRunner(engine, node, folder / "uploads", clock),
         failures=Failures(settings.failures_a_minute),
+        models=Models(model_folder, thresholds),
     )
 
 

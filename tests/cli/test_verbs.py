@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from smsc_filter.classifier.manifest import read_manifest
 from smsc_filter.cli import main
 from smsc_filter.cli.parser import LAB, build_parser
 from smsc_filter.policy.facts import ConsentState
@@ -20,6 +22,7 @@ from smsc_filter.records.tables import decisions
 from smsc_filter.relay.accounts import Accounts, AccountSettings
 from smsc_filter.state import keys
 from smsc_filter.state.embedded import EmbeddedStore
+from tests.classifier.models import DEFAULT
 from tests.records.helpers import batch
 from tests.relay.harness import short_folder
 
@@ -173,6 +176,16 @@ def test_a_text_a_line_gives_json_lines(run: Verb, monkeypatch: pytest.MonkeyPat
     assert made[1]["commercial"]
 
 
+def test_what_moved_a_score_adds_up_to_it(run: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("【云上商城】全场五折，退订回T\n".encode())))
+    status, out, _ = run("classify", "--explain")
+    assert status == 0
+    made = json.loads(out)
+    said = made["explanation"]
+    assert said["start"] + said["rest"] + sum(p["log_odds"] for p in said["parts"]) == pytest.approx(said["log_odds"])
+    assert 1 / (1 + math.exp(-said["log_odds"])) == pytest.approx(made["score"], abs=1e-5)
+
+
 # explain
 
 
@@ -187,6 +200,10 @@ def test_a_decision_in_words(run: Verb, folder: Path) -> None:
         status, out, _ = run("explain", name)
         assert status == 0
         assert "106900001" in out
+        why = [line for line in out.splitlines() if line.startswith("Why")]
+        assert len(why) == 1
+        assert "is kept no more" in why[0]
+        assert out.splitlines()[-1].strip().endswith(read_manifest(DEFAULT).model_id)
 
 
 @pytest.mark.parametrize(("name", "complaint"), [

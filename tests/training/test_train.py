@@ -11,7 +11,6 @@ from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.samples import load_samples
 from training.__main__ import main
 from training.prepare import OWN, read_corpus
-from training.promote import NotPromotedError, promote
 from training.train import fit, gram_matrix, train
 
 
@@ -118,51 +117,6 @@ def test_an_error_is_one_line_and_a_status(tmp_path: Path, capsys: pytest.Captur
 def test_train_by_its_verb(data: Path, tmp_path: Path) -> None:
     assert main(["train", "--data", str(data), "--out", str(tmp_path / "new")]) == 0
     assert Scorer.load(tmp_path / "new").model_id.startswith("default-1@")
-
-
-# Promotion ----------------------------------------------------------------------------------------
-
-
-def test_a_model_no_worse_is_promoted(model: Path, data: Path, tmp_path: Path) -> None:
-    assert main(["promote", "--candidate", str(model), "--to", str(tmp_path), "--data", str(data)]) == 0
-    assert Scorer.load(tmp_path).model_id == Scorer.load(model).model_id
-    assert promote(model, tmp_path, data) == Scorer.load(model).model_id
-
-
-def worsened(model: Path, folder: Path, *, threshold: float | None = None, flip: bool = False) -> Path:
-    """A copy of ``model`` with another threshold for persons, or with its weights turned round."""
-    from dataclasses import replace
-
-    from training.train import write_model
-
-    scorer = Scorer.load(model)
-    weights, manifest = scorer._weights, scorer.manifest
-    if flip:
-        weights = weights._replace(commercial=-weights.commercial)
-    if threshold is not None:
-        manifest = replace(manifest, thresholds={**manifest.thresholds, "person": threshold})
-    folder.mkdir()
-    write_model(folder, manifest, weights)
-    return folder
-
-
-def test_a_model_that_blocks_a_greeting_is_not_promoted(
-    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    candidate = worsened(model, tmp_path / "candidate", threshold=1e-9)
-    served = tmp_path / "served"
-    assert main(["promote", "--candidate", str(candidate), "--to", str(served), "--data", str(data)]) == 1
-    assert "greetings" in capsys.readouterr().err
-    assert not served.exists()
-
-
-def test_a_model_with_a_lower_auc_is_not_promoted(model: Path, data: Path, tmp_path: Path) -> None:
-    candidate = worsened(model, tmp_path / "candidate", flip=True)
-    served = tmp_path / "served"
-    promote(model, served, data)
-    with pytest.raises(NotPromotedError, match="toy: AUC"):
-        promote(candidate, served, data)
-    assert Scorer.load(served).model_id == Scorer.load(model).model_id
 
 
 def test_weights_are_plain_float32(model: Path) -> None:

@@ -25,6 +25,7 @@ ROUTES = [
     ("GET", "/exports/consents", "consents:read"),
     ("GET", "/decisions", "decisions:read"),
     ("GET", "/decisions/01H4C9M2Q7R3T", "decisions:read"),
+    ("POST", "/classify", "texts:classify"),
     ("POST", "/declines/lookup", "declines:read"),
     ("GET", "/declines/lists", "declines:read"),
     ("GET", f"/declines/numbers/{A}/check", "declines:read"),

@@ -33,7 +33,7 @@ before. There alone a request that fits the schema may be refused."""
 
 def test_schemathesis_finds_nothing(smsc: Smsc, start_relay: StartRelay) -> None:
     relay = start_relay(smsc.port, web={"failures_a_minute": 1_000_000})
-    scopes = ("consents:read", "consents:write", "decisions:read", "declines:read", "declines:write")
+    scopes = ("consents:read", "consents:write", "decisions:read", "declines:read", "declines:write", "texts:classify")
     headers = token(relay, *(word for scope in scopes for word in ("--scope", scope)))
     config = relay.folder / "schemathesis.toml"
     config.write_text(

@@ -21,6 +21,7 @@ World = Annotated[Context, Depends(context_of)]
 ConsentReader = Annotated[Token, Depends(needs("consents:read"))]
 ConsentWriter = Annotated[Token, Depends(needs("consents:write"))]
 DecisionReader = Annotated[Token, Depends(needs("decisions:read"))]
+Classifier = Annotated[Token, Depends(needs("texts:classify"))]
 DeclineReader = Annotated[Token, Depends(needs("declines:read"))]
 DeclineWriter = Annotated[Token, Depends(needs("declines:write"))]
 

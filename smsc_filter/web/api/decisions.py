@@ -25,6 +25,8 @@ from smsc_filter.web.api.common import (
     msisdn,
     wrong,
 )
+from smsc_filter.web.api.texts import ExplanationBody, explanation_of
+from smsc_filter.web.context import Context
 from smsc_filter.web.problems import Problem, answers
 
 router = APIRouter(prefix=f"{API}/decisions", tags=["decisions"], responses=COMMON)
@@ -82,6 +84,10 @@ class DecisionInFull(DecisionBody):
     """One decision, and what the SMSC answered."""
 
     outcome: OutcomeBody | None
+    explanation: ExplanationBody | None = Field(
+        description="What moved the score, where it was asked for; null where the model that judged is kept no more,"
+        " or the text is one part of several, which are judged together."
+    )
 
 
 class Page(BaseModel):
@@ -127,13 +133,22 @@ def show_some(
 
 
 @router.get("/{decision_id}", summary="One decision in full", responses=answers(404))
-def show_one(decision_id: Id, context: World, token: DecisionReader) -> DecisionInFull:
+def show_one(
+    decision_id: Id,
+    context: World,
+    token: DecisionReader,
+    explain: Annotated[bool, Query(description="Whether to tell what moved the score.")] = False,
+) -> DecisionInFull:
     """The id as a record, a log or a page shows it."""
     number = _id(decision_id, "path.decision_id")
     decision = find_decision(context.engine, number)
     if decision is None or decision.owner != token.owner:
         raise Problem(404, "no-such-decision", "no decision of that id is on record, or it is another owner's")
-    return DecisionInFull(**_shown(decision), outcome=_outcome(find_outcome(context.engine, number)))
+    return DecisionInFull(
+        **_shown(decision),
+        outcome=_outcome(find_outcome(context.engine, number)),
+        explanation=_explanation(context, decision) if explain else None,
+    )
 
 
 def _id(text: str, where: str) -> int:
@@ -163,6 +178,12 @@ def _shown(decision: Decision) -> dict[str, Any]:
         "profile": decision.profile,
         "model": decision.model,
     }
+
+
+def _explanation(context: Context, decision: Decision) -> ExplanationBody | None:
+    if decision.score < 0 or decision.part or (scorer := context.models.of(decision.model)) is None:
+        return None
+    return explanation_of(scorer, decision.text)
 
 
 def _outcome(outcome: Outcome | None) -> OutcomeBody | None:
