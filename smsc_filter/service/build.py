@@ -121,6 +121,7 @@ def web_context(
         timeout=settings.state.timeout,
         reply_seconds=reply_seconds(settings),
         project_consents=make_projector(settings, engine, writer).apply,
+        zone=read_profile(settings.policy.profile).zones[""][0],
         clock=clock,
     )
 

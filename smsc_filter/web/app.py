@@ -20,6 +20,7 @@ from smsc_filter.web.api.common import API
 from smsc_filter.web.context import Context
 from smsc_filter.web.guard import Guard
 from smsc_filter.web.jobs import Tell
+from smsc_filter.web.pages import render
 from smsc_filter.web.problems import add_handlers
 
 EVIDENCE_OCTETS: Final = 10 << 20
@@ -69,7 +70,7 @@ def make_app(context: Context) -> FastAPI:
     add_handlers(app)
     for router in (
         *(consents.router, consents.lookup_router, consents.evidence_router, files.router, files.sync_router),
-        *(declines.router, decisions.router, health.router, docs.router),
+        *(declines.router, decisions.router, health.router, docs.router, render.router),
     ):
         app.include_router(router)
     return app

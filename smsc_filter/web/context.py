@@ -39,6 +39,8 @@ class Context:
     consents: ConsentDesk
     jobs: JobRunner
     failures: Failures
+    zone: str
+    """In which times are shown."""
 
     def project_declines(self, tell: Callable[[int], None] = lambda pages: None) -> int:
         """Make what is on record of the decline register bind; how many pages that took.
@@ -67,6 +69,7 @@ def make_context(
     timeout: float,
     reply_seconds: float,
     project_consents: Callable[[], object],
+    zone: str,
     clock: Callable[[], float],
 ) -> Context:
     """A world.
@@ -83,6 +86,7 @@ def make_context(
         timeout: of a question to the hot state, in seconds.
         reply_seconds: how long a consent request may wait for its answer.
         project_consents: brings consents on record into the hot state.
+        zone: in which times are shown.
         clock: epoch seconds.
     """
     return Context(
@@ -106,6 +110,7 @@ def make_context(
         ),
         jobs=JobRunner(engine, node, folder / "uploads", clock),
         failures=Failures(settings.failures_a_minute),
+        zone=zone,
     )
 
 
