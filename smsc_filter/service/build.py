@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import redis
 import redis.asyncio
@@ -14,8 +15,10 @@ from redis.backoff import NoBackoff
 from sqlalchemy import Engine
 
 from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.prohibited import compile_prohibited
 from smsc_filter.policy.rules import Rules, make_rules, read_profile, with_quiet_hours
+from smsc_filter.policy.tuning import Tuning, tuned_profile
 from smsc_filter.records import declines
 from smsc_filter.records.database import open_database
 from smsc_filter.service.projector import Projector
@@ -23,6 +26,8 @@ from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state.declines import write_pages, write_wishes, written_pages
 from smsc_filter.state.embedded import EmbeddedStore
 from smsc_filter.web.context import Context, make_context
+
+NO_TUNING: Final = Tuning()
 
 
 def model_folder(settings: Settings) -> Path:
@@ -32,11 +37,11 @@ def model_folder(settings: Settings) -> Path:
     return next((place / path for place in places if (place / path).exists()), path)
 
 
-def load_rules(settings: Settings, scorer: Scorer) -> Rules:
-    """The rules messages are judged by.
+def read_prohibited(settings: Settings) -> list[str]:
+    """The entries of the configured list of what is prohibited.
 
     Raises:
-        SettingsError: the list of what is prohibited cannot be read.
+        SettingsError: the list cannot be read.
     """
     entries: list[str] = []
     if settings.policy.prohibited_file:
@@ -45,12 +50,38 @@ def load_rules(settings: Settings, scorer: Scorer) -> Rules:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"policy.prohibited_file: {settings.policy.prohibited_file}: {error}") from error
         entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    thresholds: dict[str, float] = dict(scorer.thresholds)
-    thresholds.update((str(purpose), value) for purpose, value in settings.policy.thresholds.items())
+    return entries
+
+
+def configured_thresholds(settings: Settings, scorer: Scorer) -> dict[str, float]:
+    """Purpose -> score from which a text is commercial, by the model and the configuration."""
+    return overlaid(scorer.thresholds, settings.policy.thresholds)
+
+
+def overlaid(below: Mapping[str, float], above: Mapping[Any, float]) -> dict[str, float]:
+    """``below`` with what ``above`` says otherwise."""
+    return {**below, **{str(name): value for name, value in above.items()}}
+
+
+def load_rules(settings: Settings, scorer: Scorer, tuning: Tuning = NO_TUNING) -> Rules:
+    """The rules messages are judged by.
+
+    Raises:
+        SettingsError: the list of what is prohibited cannot be read.
+    """
+    thresholds = overlaid(configured_thresholds(settings, scorer), tuning.thresholds)
+    entries = [*read_prohibited(settings), *tuning.prohibited]
     profile = with_quiet_hours(read_profile(settings.policy.profile), settings.policy.quiet_hours)
     if settings.policy.confirmation is not None:
         profile = replace(profile, reply=replace(profile.reply, confirmation=settings.policy.confirmation))
-    return make_rules(profile, thresholds, compile_prohibited(entries))
+    rules = make_rules(tuned_profile(profile, tuning), thresholds, compile_prohibited(entries))
+    return replace(rules, profile=f"{rules.profile}, rules {tuning.version}") if tuning.version else rules
+
+
+def make_registry(settings: Settings, tuning: Tuning = NO_TUNING) -> Registry:
+    """The registered senders, with the caps that hold for them."""
+    profile = tuned_profile(read_profile(settings.policy.profile), tuning)
+    return Registry(settings.registered(profile), settings.numbers)
 
 
 def embedded_store(settings: Settings) -> EmbeddedStore | None:

@@ -17,21 +17,21 @@ import structlog
 
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.policy.appeal import Whitelist
-from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.measures import Measures
 from smsc_filter.policy.record import BatchHeader, pack_batch
-from smsc_filter.policy.rules import read_profile
 from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.records.spool import SpoolWriter
 from smsc_filter.relay.accounts import Accounts
 from smsc_filter.relay.exchange import Exchange
 from smsc_filter.relay.listener import Switchboard, server_tls
-from smsc_filter.service.build import load_rules, model_folder, spool_folder, store_client
+from smsc_filter.service.build import load_rules, make_registry, model_folder, spool_folder, store_client
 from smsc_filter.service.child import CLOSED, READY
-from smsc_filter.settings import Settings
+from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state.ledger import BIND_SECONDS, Ledger
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
+from smsc_filter.state.rules import TABLE as RULES
+from smsc_filter.state.rules import read_rules
 
 log = structlog.get_logger()
 
@@ -51,9 +51,9 @@ class Worker:
         self._settings = settings
         name = f"{settings.node}.{number}.{os.getpid()}"
         self._ledger = Ledger(store_client(settings, url), settings.state, name)
-        scorer = Scorer.load(model_folder(settings))
+        self._scorer = scorer = Scorer.load(model_folder(settings))
         rules = load_rules(settings, scorer)
-        registry = Registry(settings.registered(read_profile(settings.policy.profile)), settings.numbers)
+        registry = make_registry(settings)
         self._spool: SpoolWriter | None = None
         self.exchange = Exchange(
             self._ledger,
@@ -81,6 +81,7 @@ class Worker:
         )
         self._tls = server_tls(settings.listen)
         self._version: bytes | None = None
+        self._rules = b""
 
     def _keep_on_disk(self, header: BatchHeader, rows: Sequence[list[object]]) -> None:
         """Keep the records of a batch that the store did not take."""
@@ -130,6 +131,22 @@ class Worker:
             measures = read_measures(tables[MEASURES.encode()])
             self.exchange.measures = Measures(measures)
             log.info("measures-refreshed", measures=len(measures))
+        if tables is not None and RULES.encode() in tables:
+            self._take_rules(tables[RULES.encode()])
+
+    def _take_rules(self, table: bytes) -> None:
+        """Judge by what operators have set; what cannot be read leaves the rules as they are."""
+        if table == self._rules:
+            return
+        self._rules = table
+        try:
+            tuning = read_rules(table)
+            self.exchange.rules = load_rules(self._settings, self._scorer, tuning)
+            self.exchange.registry = make_registry(self._settings, tuning)
+        except (ValueError, KeyError, SettingsError) as error:
+            log.error("rules-unreadable", error=type(error).__name__)
+        else:
+            log.info("rules-refreshed", version=tuning.version)
 
     async def close(self) -> None:
         """Answer what is in flight, unbind, and let go of the store."""
