@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +22,12 @@ from smsc_filter.policy.rules import Rules, make_rules, read_profile, with_quiet
 from smsc_filter.policy.tuning import Tuning, tuned_profile
 from smsc_filter.records import declines
 from smsc_filter.records.database import open_database
+from smsc_filter.records.signature import SigningKey
 from smsc_filter.service.projector import Projector
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state.declines import write_pages, write_wishes, written_pages
 from smsc_filter.state.embedded import EmbeddedStore
+from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.context import Context, make_context
 
 NO_TUNING: Final = Tuning()
@@ -136,6 +139,29 @@ def store_writer(settings: Settings, url: str) -> redis.Redis:
     )
 
 
+def make_setup(settings: Settings) -> Setup:
+    """What the configuration says, as far as pages show it.
+
+    Raises:
+        SettingsError, ModelError: the list of what is prohibited, or the model, cannot be read.
+    """
+    folder = model_folder(settings)
+    profile = read_profile(settings.policy.profile)
+    scorer = cache(partial(Scorer.load, folder))
+    return Setup(
+        mode=settings.policy.mode,
+        profile=profile,
+        thresholds=configured_thresholds(settings, scorer()),
+        prohibited=read_prohibited(settings),
+        accounts={account.system_id: account.owner for account in settings.accounts},
+        owners=settings.owners,
+        senders=lambda tuning: settings.registered(tuned_profile(profile, tuning)),
+        scorer=scorer,
+        model_folder=folder,
+        signing_key=cache(partial(SigningKey.open, settings.data_dir)),
+    )
+
+
 def web_context(
     settings: Settings, engine: Engine, store: redis.asyncio.Redis, writer: redis.Redis, clock: Callable[[], float]
 ) -> Context:
@@ -152,7 +178,7 @@ def web_context(
         timeout=settings.state.timeout,
         reply_seconds=reply_seconds(settings),
         project_consents=make_projector(settings, engine, writer).apply,
-        zone=read_profile(settings.policy.profile).zones[""][0],
+        setup=make_setup(settings),
         clock=clock,
     )
 

@@ -1,4 +1,4 @@
-"""The web application: the API now, console and portal beside it."""
+"""The web application: the API, and the console beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
+from fastapi.responses import RedirectResponse
 
 from smsc_filter.records import declines as register
 from smsc_filter.records.imports import ImportSummary
@@ -17,6 +18,8 @@ from smsc_filter.records.jobs import Job
 from smsc_filter.web import docs, health
 from smsc_filter.web.api import consents, decisions, declines, files
 from smsc_filter.web.api.common import API
+from smsc_filter.web.console.access import ROOT
+from smsc_filter.web.console.app import make_console
 from smsc_filter.web.context import Context
 from smsc_filter.web.guard import Guard
 from smsc_filter.web.jobs import Tell
@@ -62,6 +65,8 @@ def make_app(context: Context) -> FastAPI:
     small, large = context.settings.max_body_kb << 10, context.settings.max_upload_mb << 20
 
     def limit(method: str, path: str) -> int:
+        if path == f"{ROOT}/provider/consents":
+            return large if method == "POST" else small
         if path.startswith(f"{API}/imports") or path == f"{API}/declines/sync":
             return large if method in ("POST", "PATCH") else small
         return max(small, EVIDENCE_OCTETS) if path.startswith(f"{API}/evidence/") else small
@@ -73,6 +78,12 @@ def make_app(context: Context) -> FastAPI:
         *(declines.router, decisions.router, health.router, docs.router, render.router),
     ):
         app.include_router(router)
+
+    @app.get(ROOT, include_in_schema=False)
+    def _console() -> Response:
+        return RedirectResponse(f"{ROOT}/", 308)
+
+    app.mount(ROOT, make_console(context))
     return app
 
 

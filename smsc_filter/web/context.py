@@ -17,6 +17,7 @@ from smsc_filter.sms.address import Numbering
 from smsc_filter.state.declines import Declines, write_pages, write_wishes
 from smsc_filter.web.access import Failures
 from smsc_filter.web.consents import ConsentDesk
+from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.jobs import JobRunner
 from smsc_filter.web.settings import WebSettings
 
@@ -39,6 +40,8 @@ class Context:
     consents: ConsentDesk
     jobs: JobRunner
     failures: Failures
+    sign_in_failures: Failures
+    setup: Setup
     zone: str
     """In which times are shown."""
 
@@ -69,7 +72,7 @@ def make_context(
     timeout: float,
     reply_seconds: float,
     project_consents: Callable[[], object],
-    zone: str,
+    setup: Setup,
     clock: Callable[[], float],
 ) -> Context:
     """A world.
@@ -86,7 +89,7 @@ def make_context(
         timeout: of a question to the hot state, in seconds.
         reply_seconds: how long a consent request may wait for its answer.
         project_consents: brings consents on record into the hot state.
-        zone: in which times are shown.
+        setup: what the configuration says.
         clock: epoch seconds.
     """
     return Context(
@@ -110,7 +113,9 @@ def make_context(
         ),
         jobs=JobRunner(engine, node, folder / "uploads", clock),
         failures=Failures(settings.failures_a_minute),
-        zone=zone,
+        sign_in_failures=Failures(settings.sign_in_failures_a_minute),
+        setup=setup,
+        zone=setup.profile.zones[""][0],
     )
 
 

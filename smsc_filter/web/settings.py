@@ -27,3 +27,15 @@ class WebSettings:
 
     failures_a_minute: Annotated[int, Field(ge=1)] = 20
     """Wrong tokens from one address within a minute before it has to wait."""
+
+    session_idle_minutes: Annotated[float, Field(gt=0)] = 30.0
+    """Who is signed in to the console and asks for nothing for so long has to sign in again."""
+
+    session_hours: Annotated[float, Field(gt=0)] = 12.0
+    """So does everybody after that time."""
+
+    sign_in_failures_a_minute: Annotated[int, Field(ge=1)] = 10
+    """Wrong passwords from one address within a minute before it has to wait."""
+
+    sign_in_failures_a_name: Annotated[int, Field(ge=1)] = 10
+    """Wrong passwords for one name within a quarter of an hour before nobody may try it."""

@@ -72,6 +72,11 @@ def add_page_handlers(app: FastAPI) -> None:
         log.warning("web-store-unavailable", error=type(error).__name__)
         return error_page(request, 503, headers={"Retry-After": str(RETRY_SECONDS)})
 
+    @app.exception_handler(Exception)
+    async def _unforeseen(request: Request, _error: Exception) -> Response:
+        # The error goes on to the layer above, which logs where it happened.
+        return error_page(request, 500)
+
     @app.exception_handler(RecordsError)
     async def _unusable(request: Request, error: RecordsError) -> Response:
         return error_page(request, 422, str(error))
