@@ -22,9 +22,9 @@ from smsc_filter.relay.upstream import UpstreamSettings
 from smsc_filter.smpp.session import SessionTimers
 from smsc_filter.sms.address import Numbering
 from smsc_filter.state.settings import DeclineSettings, StateSettings
-from smsc_filter.telemetry import LEVEL_VARIABLE
+from smsc_filter.telemetry import LEVEL_VARIABLE, LogSettings
 from smsc_filter.watch.settings import WatchSettings
-from smsc_filter.web.settings import WebSettings
+from smsc_filter.web.settings import MetricsSettings, WebSettings
 
 ENVIRONMENT_PREFIX: Final = "SMSC_FILTER_"
 
@@ -142,6 +142,8 @@ class Settings:
     declines: DeclineSettings = field(default_factory=DeclineSettings)
     records: RecordsSettings = field(default_factory=RecordsSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     model: ModelSettings = field(default_factory=ModelSettings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any, Final, Protocol
 
 import structlog
@@ -22,7 +23,7 @@ from smsc_filter.policy.judge import judge
 from smsc_filter.policy.likeness import alike, sketch
 from smsc_filter.policy.measures import Measures
 from smsc_filter.policy.quota import charged
-from smsc_filter.policy.record import BatchHeader, OutcomeRow
+from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.template import Parameters
 from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
@@ -35,6 +36,7 @@ from smsc_filter.sms.coding import decode_text
 from smsc_filter.sms.message import Message, Multi
 from smsc_filter.state.consents import Consents
 from smsc_filter.state.ledger import GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
+from smsc_filter.state.meters import Meter
 
 log = structlog.get_logger()
 
@@ -65,6 +67,12 @@ MAX_OUTCOMES: Final = 512
 
 MAX_SKETCHES: Final = 4096
 """Texts whose sketch is remembered."""
+
+KIND, PURPOSE = ROW.index("kind"), ROW.index("purpose")
+
+GREETING, PERSON = "greeting", "person"
+
+GREETING_KIND: Final = KINDS.index(GREETING)
 
 NO_TEXT: Final = -1.0
 """Score of a message that was not scored."""
@@ -155,6 +163,7 @@ class Exchange:
         self.consents = Consents(ledger, ledger.partitions)
         self.requests = Requests(self.consents, loop)
         ledger.keep_sketches_ms = rules.similar.keep_days.value * 86_400_000
+        self.meter = Meter()
         self.outcomes_lost = 0
         self._remembered_sketches: dict[str, bytes] = {}
         self._observe = observe
@@ -167,6 +176,8 @@ class Exchange:
         self._pending: list[Arrival] = []
         self._octets = 0
         """Read from providers for what is pending; counted by the read, since by the message it would cost."""
+        self._decoding = 0.0
+        """Seconds spent on making messages of it."""
         self._scheduled = False
         self._looks = 0
         self._seen = 0
@@ -226,6 +237,15 @@ class Exchange:
         """Count what was read from a provider."""
         self._octets += octets
 
+    def decoded(self, seconds: float) -> None:
+        """Count how long it took to make messages of a read."""
+        self._decoding += seconds
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be judged."""
+        return len(self._pending)
+
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be judged or put on record."""
@@ -258,6 +278,9 @@ class Exchange:
                 end += 1
             batch = self._pending[:end]
             self._octets -= self._octets * end // len(self._pending)
+            decoding = self._decoding * end / len(self._pending)
+            self._decoding -= decoding
+            self.meter.stages["decode"].add(decoding, end)
             del self._pending[:end]
             before, self._last = self._last, self._loop.create_future()
             task = self._loop.create_task(self._settle(batch, before, self._last))
@@ -279,18 +302,24 @@ class Exchange:
     ) -> None:
         """Judge a batch and answer or forward every message in it."""
         now = self._clock()
+        began = perf_counter()
+        meter = self.meter
+        meter.messages += len(batch)
+        meter.batches.add(len(batch))
         forwarding = False
         try:
             try:
                 verdicts, rows, charges = await self._judge(batch, now)
             except StoreUnavailable as error:
                 log.error("store-unavailable", detail=str(error), messages=len(batch))
+                meter.store_failures += 1
                 verdicts, rows, charges = self._refuse_all(batch, now)
             # Batches leave in the order in which they came, whichever the store answers first.
             if before is not None:
                 await before
             forwarding = True
             self._forward(batch, verdicts, rows, charges, int(now * 1000))
+            meter.stages["batch"].add(perf_counter() - began, len(batch))
         except BaseException:
             # Whatever goes wrong with one batch, no provider waits for ever and the next batch goes on.
             if not forwarding:
@@ -310,19 +339,24 @@ class Exchange:
         """
         facts, kinds, seen = await self._facts(batch, now)
         rules = self.rules
+        stages = self.meter.stages
+        began = perf_counter()
         verdicts = []
         charges: list[Sender | None] = []
         for (origin, message, _), known in zip(batch, facts, strict=True):
             verdict = judge(message, known, rules, now) if origin.upstream_bound else UPSTREAM_AWAY
             verdicts.append(verdict)
             charges.append(charged(known) if verdict.cause is None else None)
+        stages["judge"].add(perf_counter() - began, len(batch))
         first_id = self._first_id(len(batch), now)
         asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
         if asking:
             await self._ask(asking, batch, facts, verdicts, charges, first_id, now)
         rows = self._rows(first_id, batch, verdicts, facts, kinds)
+        began = perf_counter()
         try:
             refusals = await self.ledger.spend(now, self._header(now), rows, charges)
+            stages["spend"].add(perf_counter() - began, len(batch))
         except StoreUnavailable:
             for index in asking:
                 self.requests.settle(first_id + index, sent=False)
@@ -407,6 +441,7 @@ class Exchange:
             sketches = self._sketches([index for index in asked if commercial[index]], batch)
             topics = [sender.topic if (sender := senders[index]) is not None else None for index in asked]
             refused: dict[int, bytes] = {}
+            began = perf_counter()
             states, known_parts = await self.ledger.look_up(
                 [(batch[index][0].owner_id, batch[index][1].recipient) for index in asked],
                 [part for _, part in seen],
@@ -415,6 +450,7 @@ class Exchange:
                 refused=refused,
                 now=now,
             )
+            self.meter.stages["look-up"].add(perf_counter() - began, len(batch))
             consents = dict(zip(asked, states, strict=True))
             similar = self._similar(
                 {
@@ -438,6 +474,11 @@ class Exchange:
                 part = batch[index][1].part
                 if part is not None and len(known.parts) < part.total:
                     unfinished.add(index)
+        if GREETING_KIND in kinds:
+            self.meter.greetings += sum(
+                kind == GREETING_KIND and sender is not None and sender.purpose == PERSON
+                for kind, sender in zip(kinds, senders, strict=True)
+            )
         requests = self._requests(batch, senders, commercial, consents)
         clearing = None if self.whitelist.empty else self.whitelist.clearing
         clustered = self._clustered(batch, senders, now) if self.whitelist.clustered else {}
@@ -529,7 +570,9 @@ class Exchange:
         return found
 
     def _score(self, texts: list[str]) -> tuple[list[float], list[int]]:
+        began = perf_counter()
         scores = self.scorer.score(texts)
+        self.meter.stages["score"].add(perf_counter() - began, len(texts))
         return scores.score.tolist(), scores.kind.tolist()
 
     @staticmethod
@@ -616,6 +659,7 @@ class Exchange:
         """Send on what may go, in the order in which it came, and refuse the rest."""
         statuses = self._statuses
         observe = self._observe
+        meter = self.meter
         multi: Multi | None = None
         for index, (origin, message, its_multi) in enumerate(batch):
             if its_multi is not None:
@@ -624,11 +668,13 @@ class Exchange:
                     self._forward_multi(batch, index, verdicts, rows, charges, spent_at_ms)
                 continue
             cause = verdicts[index].cause
-            if cause is None or (observe and cause not in TROUBLES):
-                pdu = message.pdu
-                origin.forward(pdu, pdu, Track(rows[index][0], charges[index], spent_at_ms, message))
-            else:
-                origin.refuse(message.pdu, statuses[cause])
+            if cause is not None:
+                meter.refuse(cause, greeting=rows[index][KIND] == GREETING and rows[index][PURPOSE] == PERSON)
+                if not observe or cause in TROUBLES:
+                    origin.refuse(message.pdu, statuses[cause])
+                    continue
+            pdu = message.pdu
+            origin.forward(pdu, pdu, Track(rows[index][0], charges[index], spent_at_ms, message))
 
     def _forward_multi(
         self,
@@ -646,6 +692,9 @@ class Exchange:
         for at, message in enumerate(multi.messages):
             index = first + at
             cause = verdicts[index].cause
+            if cause is not None:
+                row = rows[index]
+                self.meter.refuse(cause, greeting=row[KIND] == GREETING and row[PURPOSE] == PERSON)
             if cause is None or (self._observe and cause not in TROUBLES):
                 kept.append((at, Track(rows[index][0], charges[index], spent_at_ms, message)))
             else:
@@ -670,20 +719,26 @@ class Exchange:
         """The command_status a provider sees for ``cause``."""
         return self._statuses[cause]
 
-    def answered(self, answers: Sequence[tuple[Track, int, str]]) -> None:
+    def answered(self, answers: Sequence[tuple[Track, int, str]], seconds: float | None = None) -> None:
         """The SMSC answered admitted messages: put that on record, give back what it did not take.
 
-        ``answers`` holds what was tracked, the command_status and the message_id.
+        ``answers`` holds what was tracked, the command_status and the message_id; ``seconds`` is how long the last of
+        them took, where it is known.
         """
+        if seconds is not None:
+            self.meter.stages["upstream"].add(seconds, len(answers))
         at_ms = int(self._clock() * 1000)
         self._outcomes += [(track.decision_id, at_ms, status, message_id) for track, status, message_id in answers]
         settle = None if self.requests.none_under_way else self.requests.settle
         for track, status, _ in answers:
             if settle is not None:
                 settle(track.decision_id, not status)
-            if status and track.charged is not None:
-                key = GiveBack(track.charged.address, track.spent_at_ms)
-                self._give_back[key] = self._give_back.get(key, 0) + 1
+            if status:
+                counts = self.meter.smsc_refused
+                counts[status] = counts.get(status, 0) + 1
+                if track.charged is not None:
+                    key = GiveBack(track.charged.address, track.spent_at_ms)
+                    self._give_back[key] = self._give_back.get(key, 0) + 1
         if len(self._outcomes) >= MAX_OUTCOMES:
             if self._outcome_timer is not None:
                 self._outcome_timer.cancel()

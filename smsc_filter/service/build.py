@@ -171,6 +171,7 @@ def web_context(
         store=store,
         writer=writer,
         settings=settings.web,
+        metrics=settings.metrics,
         numbering=settings.numbers,
         partitions=settings.state.partitions,
         node=settings.node,

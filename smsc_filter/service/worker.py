@@ -27,6 +27,7 @@ from smsc_filter.relay.listener import Switchboard, server_tls
 from smsc_filter.service.build import load_rules, make_registry, model_folder, spool_folder, store_client
 from smsc_filter.service.child import CLOSED, READY
 from smsc_filter.settings import Settings, SettingsError
+from smsc_filter.state import meters
 from smsc_filter.state.ledger import BIND_SECONDS, Ledger
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
@@ -82,6 +83,7 @@ class Worker:
         self._tls = server_tls(settings.listen)
         self._version: bytes | None = None
         self._rules = b""
+        self._field = meters.field(settings.node, number)
 
     def _keep_on_disk(self, header: BatchHeader, rows: Sequence[list[object]]) -> None:
         """Keep the records of a batch that the store did not take."""
@@ -112,6 +114,7 @@ class Worker:
             if loop.time() >= keep_at:
                 keep_at = loop.time() + BIND_SECONDS / 3
                 await self._ledger.keep_binds(self.board.held_binds(), time.time())
+            await self._tell()
             backlog = await self._ledger.backlog_octets()
             self.exchange.set_backlog(backlog > self._settings.state.backlog_mb << 20)
             if self._spool is not None:
@@ -119,6 +122,17 @@ class Worker:
                 self._spool.close()
                 self._spool = None
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _tell(self) -> None:
+        """Publish what was counted."""
+        exchange = self.exchange
+        told = exchange.meter.tell(
+            time.time(),
+            waiting_messages=exchange.waiting,
+            outcomes_lost=exchange.outcomes_lost,
+            binds=self.board.binds(),
+        )
+        await self._ledger.publish(meters.KEY, self._field, told)
 
     async def refresh(self) -> None:
         """Take over small tables that have changed."""

@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse
 from smsc_filter.records import declines as register
 from smsc_filter.records.imports import ImportSummary
 from smsc_filter.records.jobs import Job
-from smsc_filter.web import docs, health
+from smsc_filter.web import docs, health, metrics
 from smsc_filter.web.api import consents, decisions, declines, files
 from smsc_filter.web.api.common import API
 from smsc_filter.web.console.access import ROOT
@@ -75,7 +75,7 @@ def make_app(context: Context) -> FastAPI:
     add_handlers(app)
     for router in (
         *(consents.router, consents.lookup_router, consents.evidence_router, files.router, files.sync_router),
-        *(declines.router, decisions.router, health.router, docs.router, render.router),
+        *(declines.router, decisions.router, health.router, metrics.router, docs.router, render.router),
     ):
         app.include_router(router)
 

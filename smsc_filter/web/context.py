@@ -19,7 +19,7 @@ from smsc_filter.web.access import Failures
 from smsc_filter.web.consents import ConsentDesk
 from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.jobs import JobRunner
-from smsc_filter.web.settings import WebSettings
+from smsc_filter.web.settings import MetricsSettings, WebSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,7 @@ class Context:
     writer: redis.Redis
     """For changes, which are made in threads."""
     settings: WebSettings
+    metrics: MetricsSettings
     numbering: Numbering
     partitions: int
     node: int
@@ -65,6 +66,7 @@ def make_context(
     store: redis.asyncio.Redis,
     writer: redis.Redis,
     settings: WebSettings,
+    metrics: MetricsSettings,
     numbering: Numbering,
     partitions: int,
     node: int,
@@ -82,6 +84,7 @@ def make_context(
         store: the hot state, for questions.
         writer: the hot state, for changes.
         settings: of the web.
+        metrics: what is told of it.
         numbering: how numbers are read.
         partitions: over how many the hot state is spread.
         node: the number of this machine.
@@ -97,6 +100,7 @@ def make_context(
         store=store,
         writer=writer,
         settings=settings,
+        metrics=metrics,
         numbering=numbering,
         partitions=partitions,
         node=node,

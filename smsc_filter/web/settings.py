@@ -1,9 +1,14 @@
-"""``[web]``: where the API and the console are served."""
+"""``[web]`` and ``[metrics]``: where pages and API are served, and who may read the figures."""
 
+from __future__ import annotations
+
+import ipaddress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
+
+PRIVATE: Final = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +44,25 @@ class WebSettings:
 
     sign_in_failures_a_name: Annotated[int, Field(ge=1)] = 10
     """Wrong passwords for one name within a quarter of an hour before nobody may try it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """``[metrics]``: what ``/metrics`` tells, and whom."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    allow_from: tuple[str, ...] = PRIVATE
+    """Networks that may read ``/metrics``; a request that came through a proxy is from none of them."""
+
+    greeting_false_block_target: Annotated[float, Field(ge=0, le=1)] = 0.001
+    """Share of people's greetings that may be refused; told beside the share that is."""
+
+    def __post_init__(self) -> None:
+        for network in self.allow_from:
+            ipaddress.ip_network(network)
+
+    @property
+    def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """``allow_from`` as networks."""
+        return [ipaddress.ip_network(network) for network in self.allow_from]
