@@ -623,3 +623,32 @@ verdict_hours: Final = Table(
     sqlite_with_rowid=False,
 )
 """The same of each owner, by the hour."""
+
+portal_challenges: Final = Table(
+    "portal_challenges",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("code", LargeBinary),
+    Column("asked_at_ms", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("used", Boolean, nullable=False),
+    Index(None, "recipient", "asked_at_ms"),
+    Index(None, "network", "asked_at_ms"),
+    Index(None, "asked_at_ms"),
+)
+"""Who asked for a code to prove a number. ``digest`` is of the word the browser keeps, and ``code`` is the code under
+that word: what is here opens nothing. Without a code none was sent, which the asker is not told. Kept for a day."""
+
+portal_sessions: Final = Table(
+    "portal_sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("began_at_ms", BigInteger, nullable=False),
+    Column("seen_at_ms", BigInteger, nullable=False),
+    Index(None, "recipient"),
+    Index(None, "seen_at_ms"),
+)
+"""Subscribers who are signed in, by the digest of the word the browser keeps."""

@@ -27,8 +27,10 @@ from smsc_filter.service.projector import Projector
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state.declines import write_pages, write_wishes, written_pages
 from smsc_filter.state.embedded import EmbeddedStore
+from smsc_filter.state.notices import post
 from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.context import Context, make_context
+from smsc_filter.web.portal.desk import PortalDesk, limits_of
 
 NO_TUNING: Final = Tuning()
 
@@ -162,6 +164,16 @@ def make_setup(settings: Settings) -> Setup:
     )
 
 
+def portal_desk(settings: Settings, store: redis.asyncio.Redis) -> PortalDesk:
+    """What the portal works with."""
+    return PortalDesk(
+        limits=limits_of(settings.portal),
+        categories=settings.portal.categories,
+        send=partial(post, store) if settings.notices.system_id else None,
+        messages_ask_wishes=settings.declines.sms,
+    )
+
+
 def web_context(
     settings: Settings, engine: Engine, store: redis.asyncio.Redis, writer: redis.Redis, clock: Callable[[], float]
 ) -> Context:
@@ -180,6 +192,7 @@ def web_context(
         reply_seconds=reply_seconds(settings),
         project_consents=make_projector(settings, engine, writer).apply,
         setup=make_setup(settings),
+        portal=portal_desk(settings, store),
         clock=clock,
     )
 

@@ -24,6 +24,7 @@ from smsc_filter.records.spool import SpoolWriter
 from smsc_filter.relay.accounts import Accounts
 from smsc_filter.relay.exchange import Exchange
 from smsc_filter.relay.listener import Switchboard, server_tls
+from smsc_filter.relay.notices import Notices
 from smsc_filter.service.build import load_rules, make_registry, model_folder, spool_folder, store_client
 from smsc_filter.service.child import CLOSED, READY
 from smsc_filter.settings import Settings, SettingsError
@@ -31,6 +32,7 @@ from smsc_filter.state import meters
 from smsc_filter.state.ledger import BIND_SECONDS, Ledger
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
+from smsc_filter.state.notices import NoticeReader
 from smsc_filter.state.rules import TABLE as RULES
 from smsc_filter.state.rules import read_rules
 
@@ -208,10 +210,31 @@ async def run_worker(settings: Settings, control: socket.socket) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
     care = loop.create_task(worker.look_after())
+    notices = _send_notices(settings, start["number"], start["url"])
     control.send(READY)
     stopped = loop.create_task(stop.wait())
     await asyncio.wait({care, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if care.done():
         care.result()
+    if notices is not None:
+        notices.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await notices
     await worker.close()
     care.cancel()
+
+
+def _send_notices(settings: Settings, number: int, url: str) -> asyncio.Task[None] | None:
+    """Have the first worker of a machine send our own texts, where there are to be any."""
+    if number or not settings.notices.system_id:
+        return None
+
+    async def run() -> None:
+        client = store_client(settings, url)
+        try:
+            loop = asyncio.get_running_loop()
+            await Notices(NoticeReader(client), settings.notices, settings.upstream, settings.timers, loop).run()
+        finally:
+            await client.aclose()
+
+    return asyncio.get_running_loop().create_task(run())

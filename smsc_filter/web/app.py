@@ -1,4 +1,4 @@
-"""The web application: the API, and the console beside it."""
+"""The web application: the API, with the console and the portal beside it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ from smsc_filter.web.context import Context
 from smsc_filter.web.guard import Guard
 from smsc_filter.web.jobs import Tell
 from smsc_filter.web.pages import render
+from smsc_filter.web.portal.app import make_portal
+from smsc_filter.web.portal.pages import ROOT as PORTAL
+from smsc_filter.web.portal.sign_in import first_page
 from smsc_filter.web.problems import add_handlers
 
 EVIDENCE_OCTETS: Final = 10 << 20
@@ -71,6 +74,8 @@ def make_app(context: Context) -> FastAPI:
             return large if method in ("POST", "PATCH") else small
         return max(small, EVIDENCE_OCTETS) if path.startswith(f"{API}/evidence/") else small
 
+    app.add_api_route("/", first_page, include_in_schema=False)
+    app.mount(PORTAL, make_portal(context))
     app.add_middleware(Guard, limit=limit, request_seconds=context.settings.request_seconds)
     add_handlers(app)
     for router in (

@@ -19,6 +19,7 @@ from smsc_filter.web.access import Failures
 from smsc_filter.web.consents import ConsentDesk
 from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.jobs import JobRunner
+from smsc_filter.web.portal.desk import PortalDesk
 from smsc_filter.web.settings import MetricsSettings, WebSettings
 
 
@@ -43,6 +44,7 @@ class Context:
     failures: Failures
     sign_in_failures: Failures
     setup: Setup
+    portal: PortalDesk
     zone: str
     """In which times are shown."""
 
@@ -75,6 +77,7 @@ def make_context(
     reply_seconds: float,
     project_consents: Callable[[], object],
     setup: Setup,
+    portal: PortalDesk,
     clock: Callable[[], float],
 ) -> Context:
     """A world.
@@ -93,6 +96,7 @@ def make_context(
         reply_seconds: how long a consent request may wait for its answer.
         project_consents: brings consents on record into the hot state.
         setup: what the configuration says.
+        portal: the portal's part.
         clock: epoch seconds.
     """
     return Context(
@@ -120,6 +124,7 @@ def make_context(
         sign_in_failures=Failures(settings.sign_in_failures_a_minute),
         setup=setup,
         zone=setup.profile.zones[""][0],
+        portal=portal,
     )
 
 

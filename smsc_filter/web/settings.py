@@ -1,4 +1,4 @@
-"""``[web]`` and ``[metrics]``: where pages and API are served, and who may read the figures."""
+"""``[web]``, ``[portal]`` and ``[metrics]``: where pages and API are served, and who may see what."""
 
 from __future__ import annotations
 
@@ -66,3 +66,39 @@ class MetricsSettings:
     def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         """``allow_from`` as networks."""
         return [ipaddress.ip_network(network) for network in self.allow_from]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortalSettings:
+    """``[portal]``: how subscribers prove their numbers, and for how long that holds."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    code_minutes: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """A code is good for so long."""
+
+    code_tries: Annotated[int, Field(ge=1, le=10)] = 5
+    """Wrong codes before it is good no more."""
+
+    pause_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """Least time between two codes to one number."""
+
+    codes_a_day: Annotated[int, Field(ge=1)] = 5
+    """Codes to one number in any 24 hours; what is asked for beyond is not sent, and looks the same."""
+
+    codes_an_hour: Annotated[int, Field(ge=1)] = 10
+    """Codes one address, or one IPv6 /64, asks for in any hour."""
+
+    codes_a_minute: Annotated[int, Field(ge=1)] = 60
+    """Codes altogether: what the SMS cost at worst."""
+
+    idle_minutes: Annotated[float, Field(gt=0)] = 15.0
+    """Without a click for so long one is signed out."""
+
+    session_minutes: Annotated[float, Field(gt=0)] = 60.0
+    """Signed out in any case."""
+
+    categories: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], ...] = (
+        "finance", "realty", "education", "health", "retail", "travel", "games",
+    )  # fmt: skip
+    """What can be declined apart, by the names the register uses."""
