@@ -18,13 +18,14 @@ from smsc_filter.policy.quota import Quotas, windows_for
 from smsc_filter.policy.rules import PURPOSES, Profile, hours_of, profile_names
 from smsc_filter.relay.accounts import AccountSettings, Cap
 from smsc_filter.relay.listener import ListenSettings
+from smsc_filter.relay.notices import NoticesSettings
 from smsc_filter.relay.upstream import UpstreamSettings
 from smsc_filter.smpp.session import SessionTimers
 from smsc_filter.sms.address import Numbering
 from smsc_filter.state.settings import DeclineSettings, StateSettings
-from smsc_filter.telemetry import LEVEL_VARIABLE
+from smsc_filter.telemetry import LEVEL_VARIABLE, LogSettings
 from smsc_filter.watch.settings import WatchSettings
-from smsc_filter.web.settings import WebSettings
+from smsc_filter.web.settings import MetricsSettings, PortalSettings, WebSettings
 
 ENVIRONMENT_PREFIX: Final = "SMSC_FILTER_"
 
@@ -187,12 +188,16 @@ class Settings:
 
     listen: ListenSettings = field(default_factory=ListenSettings)
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
+    notices: NoticesSettings = field(default_factory=NoticesSettings)
     timers: SessionTimers = field(default_factory=SessionTimers)
     numbers: Numbering = field(default_factory=Numbering)
     state: StateSettings = field(default_factory=StateSettings)
     declines: DeclineSettings = field(default_factory=DeclineSettings)
     records: RecordsSettings = field(default_factory=RecordsSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    portal: PortalSettings = field(default_factory=PortalSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     model: ModelSettings = field(default_factory=ModelSettings)

@@ -18,11 +18,13 @@ from smsc_filter.records import consent_files, evidence, imports, verify, whitel
 from smsc_filter.records.consents import ConsentEvent, consents_of_pairs, history, owner_ids, store_events
 from smsc_filter.records.database import reading
 from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.rulebook import newest_rules
 from smsc_filter.records.signature import SigningKey
 from smsc_filter.service.build import evidence_folder, make_projector, open_records, rebuild_declines, reply_seconds
 from smsc_filter.service.projector import Projector
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state.projection import write_whitelist
+from smsc_filter.state.rules import write_rules
 
 SHOWN_ERRORS = 20
 """Wrong lines that are told one by one; more go into a file."""
@@ -206,7 +208,7 @@ def _described(id_: int, event: ConsentEvent, folder: Path) -> str:
 
 
 def rebuild_state(options: argparse.Namespace) -> int:
-    """Write the hot state of consents, decline register and whitelist anew from the records of law."""
+    """Write the hot state of consents, decline register, whitelist and rules anew from the records of law."""
     settings = read_settings(options.config)
     engine = open_records(settings)
     try:
@@ -216,6 +218,7 @@ def rebuild_state(options: argparse.Namespace) -> int:
             written, removed = projector.rebuild(lambda consents: progress.advance(task, consents))
             pages = rebuild_declines(settings, engine, client)
             write_whitelist(client, whitelist.entries(engine, time.time()))
+            write_rules(client, newest_rules(engine))
     finally:
         engine.dispose()
     tell(f"{written:,} consents written, {removed:,} removed that the records do not know; {pages:,} pages of declines")

@@ -23,6 +23,7 @@ from smsc_filter.cli import (
     records,
     serving,
     tokens,
+    users,
 )
 from smsc_filter.cli.common import fail
 from smsc_filter.cli.verbs import Verbs
@@ -72,7 +73,10 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = Verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
-    for module in (serving, messages, consents, appeals, declines, measures, alarms, models, nightly, records, tokens):
+    for module in (
+        *(serving, messages, consents, appeals, declines, measures, alarms),
+        *(models, nightly, records, tokens, users),
+    ):
         module.add_verbs(verbs)
     for name, summary, example in LAB:
         one = verbs.bare(name, summary, example)

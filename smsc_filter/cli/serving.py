@@ -15,13 +15,11 @@ from smsc_filter.relay.listener import server_tls
 from smsc_filter.service import supervisor
 from smsc_filter.service.build import load_rules, model_folder
 from smsc_filter.settings import read_settings
-from smsc_filter.telemetry import configure_logging
 
 
 def serve(options: argparse.Namespace) -> int:
     """Relay until SIGTERM or Ctrl-C."""
-    configure_logging(options.log)
-    return supervisor.serve(options.config, announce=lambda line: print(line, flush=True))  # noqa: T201
+    return supervisor.serve(options.config, lambda line: print(line, flush=True), level=options.log)  # noqa: T201
 
 
 def check_config(options: argparse.Namespace) -> int:

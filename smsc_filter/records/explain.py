@@ -106,7 +106,7 @@ def describe(decision: Decision, outcome: Outcome | None) -> str:
         f"Content   {_content(decision)}",
         f"Verdict   {_verdict(decision)}",
         f"Checks    by profile {decision.profile}",
-        *(f"  {check:<11} {says}" for check, says in _checks(decision)),
+        *(f"  {check:<11} {says}" for check, says in _said_of(decision)),
         f"SMSC      {_answer(decision, outcome)}",
     ]
     return "\n".join(printable(line) for line in lines)
@@ -136,19 +136,26 @@ def _verdict(decision: Decision) -> str:
     return f"would have been refused: {told}; only observed, so it was sent on"
 
 
-def _checks(decision: Decision) -> list[tuple[str, str]]:
-    """Each check with what it said; a check without a finding passed, unless it was never asked."""
+def checks_of(decision: Decision) -> list[tuple[str, RecordedFinding | None, bool]]:
+    """Each check with what it found, None for nothing, and whether it was asked at all."""
     settled = next((finding.check for finding in decision.findings if finding.cause), "")
     others = dict.fromkeys(finding.check for finding in decision.findings if finding.check not in CHECKS)
-    lines: list[tuple[str, str]] = []
+    asked: list[tuple[str, RecordedFinding | None, bool]] = []
     for check in (*CHECKS, *others):
-        said = [_said(finding) for finding in decision.findings if finding.check == check]
-        if not said:
-            # Who is refused by identity, or with another part of the message, is not judged any further.
-            asked = check == "identity" or settled in ("", *CHECKS[1:])
-            said = ["passed" if asked else f"not asked: {settled} settled it"]
-        lines += [(check, sentence) for sentence in said]
-    return lines
+        found: list[RecordedFinding | None] = [each for each in decision.findings if each.check == check]
+        # Who is refused by identity, or with another part of the message, is not judged any further.
+        may = bool(found) or check == "identity" or settled in ("", *CHECKS[1:])
+        asked += [(check, finding, may) for finding in found or [None]]
+    return asked
+
+
+def _said_of(decision: Decision) -> list[tuple[str, str]]:
+    """Each check with what it said; a check without a finding passed, unless it was never asked."""
+    settled = next((finding.check for finding in decision.findings if finding.cause), "")
+    return [
+        (check, _said(finding) if finding else "passed" if asked else f"not asked: {settled} settled it")
+        for check, finding, asked in checks_of(decision)
+    ]
 
 
 def _said(finding: RecordedFinding) -> str:

@@ -35,6 +35,7 @@ from smsc_filter.records.replies import FIELD as REPLIES
 from smsc_filter.records.replies import Reply, replies_from_entry, store_replies
 from smsc_filter.records.spool import SpoolDamagedError, closed_spools, pack_fields, read_spool
 from smsc_filter.records.tables import stream_positions, stream_rejects
+from smsc_filter.records.tally import count_verdicts
 
 log = structlog.get_logger(__name__)
 
@@ -337,6 +338,7 @@ def _store(engine: Engine, stream: str, load: _Load, after: str | None, terms: T
         if after is not None:
             _advance(connection, stream, after, load.last_id)
         insert_decisions(connection, load.decisions)
+        count_verdicts(connection, load.decisions)
         insert_outcomes(connection, load.outcomes)
         store_replies(connection, load.replies)
         if load.appeals:

@@ -40,6 +40,8 @@ metadata: Final = MetaData(naming_convention=NAMING)
 _BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
 _SMALL_ID = SmallInteger().with_variant(Integer(), "sqlite")
 
+_REFUSED = text("cause <> ''")
+
 owners: Final = Table(
     "owners",
     metadata,
@@ -70,9 +72,14 @@ decisions: Final = Table(
     Column("model", Text, nullable=False),
     Column("profile", Text, nullable=False),
     Column("worker", Integer, nullable=False),
+    Index("ix_decisions_recipient", "recipient", "id"),
+    Index("ix_decisions_source", "source", "id"),
+    Index("ix_decisions_cause", "cause", "id", sqlite_where=_REFUSED, postgresql_where=_REFUSED),
+    Index("ix_decisions_owner", "owner", "id", sqlite_where=_REFUSED, postgresql_where=_REFUSED),
 )
-"""One row a message, refused or not; ``policy.record`` says what the columns mean. No index but the key: each
-further one costs every message, so it comes with the question that needs it."""
+"""One row a message, refused or not; ``policy.record`` says what the columns mean. Each index costs every message, so
+it comes with the question that needs it (``records.search``); those of cause and owner hold refusals alone. An id
+begins with the time, so that every index is in the order of time as well."""
 
 outcomes: Final = Table(
     "outcomes",
@@ -525,3 +532,123 @@ complaint_events: Final = Table(
     Index(None, "complaint_id"),
 )
 """Append-only: who did what to a complaint, when and why."""
+
+users: Final = Table(
+    "users",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("owner", Text),
+    Column("password", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("disabled_at_ms", BigInteger),
+    CheckConstraint("role IN ('viewer', 'operator', 'reviewer', 'admin', 'provider')", name="role"),
+    CheckConstraint("(role = 'provider') = (owner IS NOT NULL)", name="owner"),
+)
+"""Who may sign in to the console. ``password`` is an argon2 hash; nobody is deleted, only disabled."""
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", _BIG_ID, ForeignKey(users.c.id), nullable=False),
+    Column("csrf", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("seen_at_ms", BigInteger, nullable=False),
+    Index(None, "user_id"),
+)
+"""Who is signed in; of the secret in the browser only the SHA-256 is kept."""
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+    Column("address", Text, nullable=False),
+)
+"""Append-only: who changed what, from what to what, and from which network address."""
+
+labels: Final = Table(
+    "labels",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("decision_id", BigInteger, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index(None, "decision_id"),
+)
+"""Append-only: what a person says a text is; the newest counts. No foreign key: a decision may be purged first."""
+
+rule_versions: Final = Table(
+    "rule_versions",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("based_on", BigInteger, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+"""Append-only: what an operator set over the configuration, whole each time; the newest holds. Whoever writes names
+the version it is based on, so that two people do not undo each other unseen."""
+
+verdict_minutes: Final = Table(
+    "verdict_minutes",
+    metadata,
+    Column("minute", BigInteger, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("minute", "cause"),
+    sqlite_with_rowid=False,
+)
+"""How many verdicts of each cause ("" for admitted) fell in a minute of the epoch: counting them anew would read
+every decision of a day."""
+
+verdict_hours: Final = Table(
+    "verdict_hours",
+    metadata,
+    Column("hour", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("hour", "owner", "cause"),
+    sqlite_with_rowid=False,
+)
+"""The same of each owner, by the hour."""
+
+portal_challenges: Final = Table(
+    "portal_challenges",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("code", LargeBinary),
+    Column("asked_at_ms", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("used", Boolean, nullable=False),
+    Index(None, "recipient", "asked_at_ms"),
+    Index(None, "network", "asked_at_ms"),
+    Index(None, "asked_at_ms"),
+)
+"""Who asked for a code to prove a number. ``digest`` is of the word the browser keeps, and ``code`` is the code under
+that word: what is here opens nothing. Without a code none was sent, which the asker is not told. Kept for a day."""
+
+portal_sessions: Final = Table(
+    "portal_sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("began_at_ms", BigInteger, nullable=False),
+    Column("seen_at_ms", BigInteger, nullable=False),
+    Index(None, "recipient"),
+    Index(None, "seen_at_ms"),
+)
+"""Subscribers who are signed in, by the digest of the word the browser keeps."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from time import perf_counter
 from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
@@ -23,7 +23,7 @@ from smsc_filter.policy.judge import judge
 from smsc_filter.policy.likeness import alike, sketch
 from smsc_filter.policy.measures import Measures
 from smsc_filter.policy.quota import Charge, Quotas, as_part
-from smsc_filter.policy.record import BatchHeader, OutcomeRow
+from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.template import Parameters
 from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
@@ -35,6 +35,7 @@ from smsc_filter.sms.assembly import text_so_far
 from smsc_filter.sms.coding import decode_text
 from smsc_filter.sms.message import Message, Multi
 from smsc_filter.state.consents import Consents
+from smsc_filter.state.figures import Meter
 from smsc_filter.state.ledger import GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
 
 log = structlog.get_logger()
@@ -66,6 +67,12 @@ MAX_OUTCOMES: Final = 512
 
 MAX_SKETCHES: Final = 4096
 """Texts whose sketch is remembered."""
+
+KIND, PURPOSE = ROW.index("kind"), ROW.index("purpose")
+
+GREETING, PERSON = "greeting", "person"
+
+GREETING_KIND: Final = KINDS.index(GREETING)
 
 NO_TEXT: Final = -1.0
 """Score of a message that was not scored."""
@@ -164,6 +171,7 @@ class Exchange:
         self.consents = Consents(ledger, ledger.partitions)
         self.requests = Requests(self.consents, loop)
         ledger.keep_sketches_ms = rules.similar.keep_days.value * 86_400_000
+        self.meter = Meter()
         self.outcomes_lost = 0
         self._remembered_sketches: dict[str, bytes] = {}
         self._observe = observe
@@ -177,6 +185,8 @@ class Exchange:
         self._pending: list[Arrival] = []
         self._octets = 0
         """Read from providers for what is pending; counted by the read, since by the message it would cost."""
+        self._decoding = 0.0
+        """Seconds spent on making messages of it."""
         self._scheduled = False
         self._looks = 0
         self._seen = 0
@@ -200,9 +210,9 @@ class Exchange:
         """What the next batch is judged by."""
         return self._judging.rules
 
-    def swap_model(self, scorer: Scorer, thresholds: Mapping[str, float]) -> None:
-        """Judge the next batch by another model; those in flight end with the one they began with."""
-        self._judging = Judging(scorer, replace(self.rules, thresholds=thresholds))
+    def judge_by(self, scorer: Scorer, rules: Rules) -> None:
+        """Judge the next batch by another model or other rules; those in flight end with what they began with."""
+        self._judging = Judging(scorer, rules)
 
     # What arrives.
 
@@ -250,6 +260,15 @@ class Exchange:
         """Count what was read from a provider."""
         self._octets += octets
 
+    def decoded(self, seconds: float) -> None:
+        """Count how long it took to make messages of a read."""
+        self._decoding += seconds
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be judged."""
+        return len(self._pending)
+
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be judged or put on record."""
@@ -282,6 +301,9 @@ class Exchange:
                 end += 1
             batch = self._pending[:end]
             self._octets -= self._octets * end // len(self._pending)
+            decoding = self._decoding * end / len(self._pending)
+            self._decoding -= decoding
+            self.meter.stages["decode"].add(decoding, end)
             del self._pending[:end]
             before, self._last = self._last, self._loop.create_future()
             task = self._loop.create_task(self._settle(batch, before, self._last))
@@ -304,18 +326,24 @@ class Exchange:
         """Judge a batch and answer or forward every message in it."""
         now = self._clock()
         judging = self._judging
+        began = perf_counter()
+        meter = self.meter
+        meter.messages += len(batch)
+        meter.batches.add(len(batch))
         forwarding = False
         try:
             try:
                 verdicts, rows, charges = await self._judge(batch, judging, now)
             except StoreUnavailable as error:
                 log.error("store-unavailable", detail=str(error), messages=len(batch))
+                meter.store_failures += 1
                 verdicts, rows, charges = self._refuse_all(batch, judging, now)
             # Batches leave in the order in which they came, whichever the store answers first.
             if before is not None:
                 await before
             forwarding = True
             self._forward(batch, verdicts, rows, charges, int(now * 1000))
+            meter.stages["batch"].add(perf_counter() - began, len(batch))
         except BaseException:
             # Whatever goes wrong with one batch, no provider waits for ever and the next batch goes on.
             if not forwarding:
@@ -335,20 +363,25 @@ class Exchange:
         """
         facts, kinds, seen = await self._facts(batch, judging, now)
         rules, charge = judging.rules, self.quotas.charge
+        stages = self.meter.stages
+        began = perf_counter()
         verdicts = []
         charges: list[Charge | None] = []
         for (origin, message, _), known in zip(batch, facts, strict=True):
             verdict = judge(message, known, rules, now) if origin.upstream_bound else UPSTREAM_AWAY
             verdicts.append(verdict)
             charges.append(charge(known, origin.system_id, message.recipient) if verdict.cause is None else None)
+        stages["judge"].add(perf_counter() - began, len(batch))
         together = self._count_messages(seen, facts, charges) if seen else {}
         first_id = self._first_id(len(batch), now)
         asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
         if asking:
             await self._ask(asking, batch, facts, verdicts, charges, first_id, now)
         rows = self._rows(first_id, batch, verdicts, facts, kinds)
+        began = perf_counter()
         try:
             refusals = await self.ledger.spend(now, self._header(judging, now), rows, charges, together=together)
+            stages["spend"].add(perf_counter() - began, len(batch))
         except StoreUnavailable:
             for index in asking:
                 self.requests.settle(first_id + index, sent=False)
@@ -425,7 +458,7 @@ class Exchange:
             for index, (_, message, _) in enumerate(batch)
             if message.part is not None
         ]
-        scores, kinds = _score(judging.scorer, [message.text for _, message, _ in batch])
+        scores, kinds = self._score(judging.scorer, [message.text for _, message, _ in batch])
         thresholds = judging.rules.thresholds
         commercial = [
             sender is not None and score >= thresholds[sender.purpose]
@@ -453,6 +486,7 @@ class Exchange:
             sketches = self._sketches([index for index in asked if commercial[index]], batch)
             topics = [sender.topic if (sender := senders[index]) is not None else None for index in asked]
             refused: dict[int, bytes] = {}
+            began = perf_counter()
             states, known_parts = await self.ledger.look_up(
                 [(batch[index][0].owner_id, batch[index][1].recipient) for index in asked],
                 [part for _, part in seen],
@@ -461,6 +495,7 @@ class Exchange:
                 refused=refused,
                 now=now,
             )
+            self.meter.stages["look-up"].add(perf_counter() - began, len(batch))
             consents = dict(zip(asked, states, strict=True))
             similar = self._similar(
                 {
@@ -474,7 +509,7 @@ class Exchange:
         unfinished: set[int] = set()
         uncounted: set[int] = set()
         if seen:
-            whole, whole_kinds = _score(judging.scorer, [text_so_far(known.parts) for known in known_parts])
+            whole, whole_kinds = self._score(judging.scorer, [text_so_far(known.parts) for known in known_parts])
             for (index, _), known, score, kind in zip(seen, known_parts, whole, whole_kinds, strict=True):
                 sender = senders[index]
                 scores[index], kinds[index] = score, kind
@@ -487,6 +522,11 @@ class Exchange:
                 part = batch[index][1].part
                 if part is not None and len(known.parts) < part.total:
                     unfinished.add(index)
+        if GREETING_KIND in kinds:
+            self.meter.greetings += sum(
+                kind == GREETING_KIND and sender is not None and sender.purpose == PERSON
+                for kind, sender in zip(kinds, senders, strict=True)
+            )
         requests = self._requests(batch, senders, commercial, consents)
         clearing = None if self.whitelist.empty else self.whitelist.clearing
         clustered = self._clustered(batch, senders, now) if self.whitelist.clustered else {}
@@ -579,6 +619,12 @@ class Exchange:
                 found.add(index)
         return found
 
+    def _score(self, scorer: Scorer, texts: list[str]) -> tuple[list[float], list[int]]:
+        began = perf_counter()
+        scores = scorer.score(texts)
+        self.meter.stages["score"].add(perf_counter() - began, len(texts))
+        return scores.score.tolist(), scores.kind.tolist()
+
     @staticmethod
     def _part_seen(sender: Sender | None, message: Message) -> PartSeen:
         assert message.part is not None
@@ -647,7 +693,7 @@ class Exchange:
             for origin, message, _ in batch
         ]
         verdicts = [STORE_DOWN] * len(batch)
-        kinds = _score(judging.scorer, [message.text for _, message, _ in batch])[1]
+        kinds = self._score(judging.scorer, [message.text for _, message, _ in batch])[1]
         rows = self._rows(self._first_id(len(batch), now), batch, verdicts, facts, kinds)
         self._spool(self._header(judging, now), rows)
         return verdicts, rows, [None] * len(batch)
@@ -663,6 +709,7 @@ class Exchange:
         """Send on what may go, in the order in which it came, and refuse the rest."""
         statuses = self._statuses
         observe = self._observe
+        meter = self.meter
         multi: Multi | None = None
         for index, (origin, message, its_multi) in enumerate(batch):
             if its_multi is not None:
@@ -671,11 +718,13 @@ class Exchange:
                     self._forward_multi(batch, index, verdicts, rows, charges, spent_at_ms)
                 continue
             cause = verdicts[index].cause
-            if cause is None or (observe and cause not in TROUBLES):
-                pdu = message.pdu
-                origin.forward(pdu, pdu, Track(rows[index][0], charges[index], spent_at_ms, message))
-            else:
-                origin.refuse(message.pdu, statuses[cause])
+            if cause is not None:
+                meter.refuse(cause, greeting=rows[index][KIND] == GREETING and rows[index][PURPOSE] == PERSON)
+                if not observe or cause in TROUBLES:
+                    origin.refuse(message.pdu, statuses[cause])
+                    continue
+            pdu = message.pdu
+            origin.forward(pdu, pdu, Track(rows[index][0], charges[index], spent_at_ms, message))
 
     def _forward_multi(
         self,
@@ -693,6 +742,9 @@ class Exchange:
         for at, message in enumerate(multi.messages):
             index = first + at
             cause = verdicts[index].cause
+            if cause is not None:
+                row = rows[index]
+                self.meter.refuse(cause, greeting=row[KIND] == GREETING and row[PURPOSE] == PERSON)
             if cause is None or (self._observe and cause not in TROUBLES):
                 kept.append((at, Track(rows[index][0], charges[index], spent_at_ms, message)))
             else:
@@ -717,20 +769,26 @@ class Exchange:
         """The command_status a provider sees for ``cause``."""
         return self._statuses[cause]
 
-    def answered(self, answers: Sequence[tuple[Track, int, str]]) -> None:
+    def answered(self, answers: Sequence[tuple[Track, int, str]], seconds: float | None = None) -> None:
         """The SMSC answered admitted messages: put that on record, give back what it did not take.
 
-        ``answers`` holds what was tracked, the command_status and the message_id.
+        ``answers`` holds what was tracked, the command_status and the message_id; ``seconds`` is how long the last of
+        them took, where it is known.
         """
+        if seconds is not None:
+            self.meter.stages["upstream"].add(seconds, len(answers))
         at_ms = int(self._clock() * 1000)
         self._outcomes += [(track.decision_id, at_ms, status, message_id) for track, status, message_id in answers]
         settle = None if self.requests.none_under_way else self.requests.settle
         for track, status, _ in answers:
             if settle is not None:
                 settle(track.decision_id, not status)
-            if status and track.charged is not None:
-                key = GiveBack(track.charged, track.spent_at_ms)
-                self._give_back[key] = self._give_back.get(key, 0) + 1
+            if status:
+                counts = self.meter.smsc_refused
+                counts[status] = counts.get(status, 0) + 1
+                if track.charged is not None:
+                    key = GiveBack(track.charged, track.spent_at_ms)
+                    self._give_back[key] = self._give_back.get(key, 0) + 1
         if len(self._outcomes) >= MAX_OUTCOMES:
             if self._outcome_timer is not None:
                 self._outcome_timer.cancel()
@@ -761,11 +819,6 @@ class Exchange:
             self._outcome_task = None
             if self._outcomes and self._outcome_timer is None:
                 self._outcome_timer = self._loop.call_later(OUTCOME_SECONDS, self._record_outcomes)
-
-
-def _score(scorer: Scorer, texts: list[str]) -> tuple[list[float], list[int]]:
-    scores = scorer.score(texts)
-    return scores.score.tolist(), scores.kind.tolist()
 
 
 def _finding_row(finding: Finding) -> list[str]:

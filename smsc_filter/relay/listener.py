@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Annotated, Final
 
 import structlog
@@ -161,6 +162,15 @@ class Switchboard:
         """(system_id, holder) of every bind."""
         return [(link.system_id, link.holder) for link in self.links if link.holder]
 
+    def binds(self) -> dict[str, tuple[int, int]]:
+        """Binds by system_id: how many stand, and of how many the SMSC's side does."""
+        counts: dict[str, tuple[int, int]] = {}
+        for link in self.links:
+            if link.holder:
+                binds, upstream = counts.get(link.system_id, (0, 0))
+                counts[link.system_id] = binds + 1, upstream + link.upstream_bound
+        return counts
+
     def tick(self, now: float) -> None:
         """Look at the timers of every link."""
         for link in list(self.links):
@@ -228,6 +238,7 @@ class ProviderLink(Link):
     def take(self, pdus: Sequence[Pdu]) -> None:
         """Judge what carries text, relay the rest."""
         exchange = self._exchange
+        began = perf_counter()
         for pdu in pdus:
             command_id = pdu.command_id
             try:
@@ -240,6 +251,7 @@ class ProviderLink(Link):
             except PduError as error:
                 log.info("pdu-refused", system_id=self.system_id, command=pdu.name, detail=str(error))
                 self.session.answer(pdu, error.status)
+        exchange.decoded(perf_counter() - began)
         if exchange.full:
             exchange.wait(self)
 

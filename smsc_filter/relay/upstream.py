@@ -276,6 +276,7 @@ class Upstream:
         take = self.to_smsc.take
         tracks: list[tuple[Track, int, str]] = []
         only_responses = True
+        sent_at = 0.0
         for response in pdus:
             if not response.command_id & RESPONSE_BIT:
                 only_responses = False
@@ -283,7 +284,7 @@ class Upstream:
             waiting = take(response.sequence_number, None)
             if waiting is None:
                 continue  # too late: its timer has answered in its place
-            request, _, tracked = waiting
+            request, sent_at, tracked = waiting
             if tracked.__class__ is Track:
                 octets = response.octets
                 message_id = octets[HEADER_OCTETS : octets.find(b"\0", HEADER_OCTETS)].decode("latin-1")
@@ -295,7 +296,8 @@ class Upstream:
                 continue
             respond(response.numbered(request.sequence_number))
         if tracks:
-            self._exchange.answered(tracks)
+            # The last answered of a read stands for all of them.
+            self._exchange.answered(tracks, self._loop.time() - sent_at)
             provider.remember(tracks)
         provider.answers_sent()
         return only_responses

@@ -19,9 +19,9 @@ from smsc_filter.telemetry import configure_logging
 def main(arguments: Sequence[str]) -> None:
     """A child process: role, control descriptor, configuration file."""
     role, descriptor, *config = arguments
-    configure_logging()
     control = socket.socket(fileno=int(descriptor))
     settings = read_settings(Path(config[0]) if config else None)
+    configure_logging(form=settings.logs.format)
     run = {"worker": run_worker, "recorder": run_recorder, "web": run_web}[role]
     uvloop.run(run(settings, control))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Final
 
 import redis
 import redis.asyncio
@@ -14,15 +16,23 @@ from redis.backoff import NoBackoff
 from sqlalchemy import Engine
 
 from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.prohibited import compile_prohibited
 from smsc_filter.policy.rules import Rules, make_rules, read_profile, with_quiet_hours
+from smsc_filter.policy.tuning import Tuning, tuned_profile
 from smsc_filter.records import declines
 from smsc_filter.records.database import open_database
+from smsc_filter.records.signature import SigningKey
 from smsc_filter.service.projector import Projector
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state.declines import write_pages, write_wishes, written_pages
 from smsc_filter.state.embedded import EmbeddedStore
+from smsc_filter.state.notices import post
+from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.context import Context, make_context
+from smsc_filter.web.portal.desk import PortalDesk, limits_of
+
+NO_TUNING: Final = Tuning()
 
 
 def model_folder(settings: Settings) -> Path:
@@ -41,21 +51,11 @@ def _folder(name: str) -> Path:
     return next((place / path for place in places if (place / path).exists()), path)
 
 
-def set_thresholds(settings: Settings) -> dict[str, float]:
-    """The thresholds that the operator has set in place of the model's, by purpose."""
-    return {str(purpose): value for purpose, value in settings.policy.thresholds.items()}
-
-
-def thresholds_of(settings: Settings, scorer: Scorer) -> dict[str, float]:
-    """Score from which a text is commercial, by purpose: the model's, but for those the operator has set."""
-    return dict(scorer.thresholds) | set_thresholds(settings)
-
-
-def load_rules(settings: Settings, scorer: Scorer) -> Rules:
-    """The rules messages are judged by.
+def read_prohibited(settings: Settings) -> list[str]:
+    """The entries of the configured list of what is prohibited.
 
     Raises:
-        SettingsError: the list of what is prohibited cannot be read.
+        SettingsError: the list cannot be read.
     """
     entries: list[str] = []
     if settings.policy.prohibited_file:
@@ -64,10 +64,39 @@ def load_rules(settings: Settings, scorer: Scorer) -> Rules:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"policy.prohibited_file: {settings.policy.prohibited_file}: {error}") from error
         entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return entries
+
+
+def set_thresholds(settings: Settings) -> dict[str, float]:
+    """The thresholds that the operator has set in place of the model's, by purpose."""
+    return {str(purpose): value for purpose, value in settings.policy.thresholds.items()}
+
+
+def configured_thresholds(settings: Settings, scorer: Scorer) -> dict[str, float]:
+    """Score from which a text is commercial, by purpose: the model's, but for those the configuration sets."""
+    return {**scorer.thresholds, **set_thresholds(settings)}
+
+
+def load_rules(settings: Settings, scorer: Scorer, tuning: Tuning = NO_TUNING) -> Rules:
+    """The rules messages are judged by.
+
+    Raises:
+        SettingsError: the list of what is prohibited cannot be read.
+    """
+    thresholds = configured_thresholds(settings, scorer)
+    thresholds.update((str(purpose), value) for purpose, value in tuning.thresholds.items())
+    entries = [*read_prohibited(settings), *tuning.prohibited]
     profile = with_quiet_hours(read_profile(settings.policy.profile), settings.policy.quiet_hours)
     if settings.policy.confirmation is not None:
         profile = replace(profile, reply=replace(profile.reply, confirmation=settings.policy.confirmation))
-    return make_rules(profile, thresholds_of(settings, scorer), compile_prohibited(entries))
+    rules = make_rules(tuned_profile(profile, tuning), thresholds, compile_prohibited(entries))
+    return replace(rules, profile=f"{rules.profile}, rules {tuning.version}") if tuning.version else rules
+
+
+def make_registry(settings: Settings, tuning: Tuning = NO_TUNING) -> Registry:
+    """The registered senders, with the caps that hold for them."""
+    profile = tuned_profile(read_profile(settings.policy.profile), tuning)
+    return Registry(settings.registered(profile), settings.numbers)
 
 
 def embedded_store(settings: Settings) -> EmbeddedStore | None:
@@ -122,6 +151,39 @@ def store_writer(settings: Settings, url: str) -> redis.Redis:
     )
 
 
+def make_setup(settings: Settings) -> Setup:
+    """What the configuration says, as far as pages show it.
+
+    Raises:
+        SettingsError, ModelError: the list of what is prohibited, or the model, cannot be read.
+    """
+    folder = model_folder(settings)
+    profile = read_profile(settings.policy.profile)
+    scorer = cache(partial(Scorer.load, folder))
+    return Setup(
+        mode=settings.policy.mode,
+        profile=profile,
+        thresholds=configured_thresholds(settings, scorer()),
+        prohibited=read_prohibited(settings),
+        accounts={account.system_id: account.owner for account in settings.accounts},
+        owners=settings.owners,
+        senders=lambda tuning: settings.registered(tuned_profile(profile, tuning)),
+        scorer=scorer,
+        model_folder=folder,
+        signing_key=cache(partial(SigningKey.open, settings.data_dir)),
+    )
+
+
+def portal_desk(settings: Settings, store: redis.asyncio.Redis) -> PortalDesk:
+    """What the portal works with."""
+    return PortalDesk(
+        limits=limits_of(settings.portal),
+        categories=settings.portal.categories,
+        send=partial(post, store) if settings.notices.system_id else None,
+        messages_ask_wishes=settings.declines.sms,
+    )
+
+
 def web_context(
     settings: Settings, engine: Engine, store: redis.asyncio.Redis, writer: redis.Redis, clock: Callable[[], float]
 ) -> Context:
@@ -131,6 +193,7 @@ def web_context(
         store=store,
         writer=writer,
         settings=settings.web,
+        metrics=settings.metrics,
         numbering=settings.numbers,
         partitions=settings.state.partitions,
         node=settings.node,
@@ -140,6 +203,8 @@ def web_context(
         model_folder=model_folder(settings),
         thresholds=set_thresholds(settings),
         project_consents=make_projector(settings, engine, writer).apply,
+        setup=make_setup(settings),
+        portal=portal_desk(settings, store),
         clock=clock,
     )
 

@@ -27,6 +27,7 @@ from smsc_filter.relay.listener import server_tls
 from smsc_filter.service.build import embedded_store, load_rules, model_folder, open_records
 from smsc_filter.service.child import CLOSED, READY, Child
 from smsc_filter.settings import Settings, SettingsError, read_settings
+from smsc_filter.telemetry import configure_logging
 
 log = structlog.get_logger()
 
@@ -249,13 +250,14 @@ def _listen(section: str, host: str, port: int) -> list[socket.socket]:
     return listening
 
 
-def serve(config: Path | None, announce: Callable[[str], None] = print) -> int:
-    """Run the whole service in the foreground.
+def serve(config: Path | None, announce: Callable[[str], None] = print, *, level: str | None = None) -> int:
+    """Run the whole service in the foreground; of what happens, ``level`` and above is logged.
 
     Raises:
         SettingsError, ModelError, StoreError, RecordsError: it cannot be started; the message says why.
     """
     settings = read_settings(config)
+    configure_logging(level, settings.logs.format)
 
     async def main() -> int:
         return await Supervisor(settings, config, announce).run()

@@ -18,7 +18,6 @@ import structlog
 from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.classifier.versions import ServedModel
 from smsc_filter.policy.appeal import Whitelist
-from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.measures import Measures
 from smsc_filter.policy.record import BatchHeader, pack_batch
 from smsc_filter.policy.rules import read_profile
@@ -27,12 +26,24 @@ from smsc_filter.records.spool import SpoolWriter
 from smsc_filter.relay.accounts import Accounts
 from smsc_filter.relay.exchange import Exchange
 from smsc_filter.relay.listener import Switchboard, server_tls
-from smsc_filter.service.build import load_rules, model_folder, spool_folder, store_client, thresholds_of
+from smsc_filter.relay.notices import Notices
+from smsc_filter.service.build import (
+    NO_TUNING,
+    load_rules,
+    make_registry,
+    model_folder,
+    spool_folder,
+    store_client,
+)
 from smsc_filter.service.child import CLOSED, READY
-from smsc_filter.settings import Settings
+from smsc_filter.settings import Settings, SettingsError
+from smsc_filter.state import figures
 from smsc_filter.state.ledger import BIND_SECONDS, Ledger
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
+from smsc_filter.state.notices import NoticeReader
+from smsc_filter.state.rules import TABLE as RULES
+from smsc_filter.state.rules import read_rules
 
 log = structlog.get_logger()
 
@@ -56,16 +67,16 @@ class Worker:
         scorer = self._model.scorer
         if self._model.refused is not None:
             log.error("model-refused", detail=str(self._model.refused), serving=scorer.model_id)
+        self._tuning = NO_TUNING
         rules = load_rules(settings, scorer)
-        profile = read_profile(settings.policy.profile)
-        registry = Registry(settings.registered(profile), settings.numbers)
+        registry = make_registry(settings)
         self._spool: SpoolWriter | None = None
         self.exchange = Exchange(
             self._ledger,
             scorer,
             rules,
             registry,
-            quotas=settings.quotas(profile),
+            quotas=settings.quotas(read_profile(settings.policy.profile)),
             worker=settings.node << 4 | number,
             observe=settings.policy.mode == "observe",
             standard_status=settings.policy.status_style == "standard",
@@ -88,6 +99,8 @@ class Worker:
         self._tls = server_tls(settings.listen)
         self._version: bytes | None = None
         self._swapping: asyncio.Task[None] | None = None
+        self._rules = b""
+        self._field = figures.field(settings.node, number)
 
     def _keep_on_disk(self, header: BatchHeader, rows: Sequence[list[object]]) -> None:
         """Keep the records of a batch that the store did not take."""
@@ -120,6 +133,7 @@ class Worker:
             if loop.time() >= keep_at:
                 keep_at = loop.time() + BIND_SECONDS / 3
                 await self._ledger.keep_binds(self.board.held_binds(), time.time())
+            await self._tell()
             backlog = await self._ledger.backlog_octets()
             self.exchange.set_backlog(backlog > self._settings.state.backlog_mb << 20)
             if self._spool is not None:
@@ -127,6 +141,17 @@ class Worker:
                 self._spool.close()
                 self._spool = None
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _tell(self) -> None:
+        """Publish what was counted."""
+        exchange = self.exchange
+        told = exchange.meter.tell(
+            time.time(),
+            waiting_messages=exchange.waiting,
+            outcomes_lost=exchange.outcomes_lost,
+            binds=self.board.binds(),
+        )
+        await self._ledger.publish(figures.KEY, self._field, told)
 
     async def refresh(self) -> None:
         """Take over small tables that have changed."""
@@ -139,6 +164,24 @@ class Worker:
             measures = read_measures(tables[MEASURES.encode()])
             self.exchange.measures = Measures(measures)
             log.info("measures-refreshed", measures=len(measures))
+        if tables is not None and RULES.encode() in tables:
+            self._take_rules(tables[RULES.encode()])
+
+    def _take_rules(self, table: bytes) -> None:
+        """Judge by what operators have set; what cannot be read leaves the rules as they are."""
+        if table == self._rules:
+            return
+        self._rules = table
+        try:
+            tuning = read_rules(table)
+            scorer = self.exchange.scorer
+            self.exchange.judge_by(scorer, load_rules(self._settings, scorer, tuning))
+            self.exchange.registry = make_registry(self._settings, tuning)
+        except (ValueError, KeyError, SettingsError) as error:
+            log.error("rules-unreadable", error=type(error).__name__)
+        else:
+            self._tuning = tuning
+            log.info("rules-refreshed", version=tuning.version)
 
     async def _swap_model(self) -> None:
         """Judge by what the folder of the model holds now; the model in use stays where that is none."""
@@ -148,7 +191,7 @@ class Worker:
             log.error("model-refused", detail=str(error), serving=self.exchange.scorer.model_id)
         else:
             before = self.exchange.scorer.model_id
-            self.exchange.swap_model(scorer, thresholds_of(self._settings, scorer))
+            self.exchange.judge_by(scorer, load_rules(self._settings, scorer, self._tuning))
             log.info("model-swapped", model=scorer.model_id, before=before)
 
     async def close(self) -> None:
@@ -197,10 +240,31 @@ async def run_worker(settings: Settings, control: socket.socket) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
     care = loop.create_task(worker.look_after())
+    notices = _send_notices(settings, start["number"], start["url"])
     control.send(READY)
     stopped = loop.create_task(stop.wait())
     await asyncio.wait({care, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if care.done():
         care.result()
+    if notices is not None:
+        notices.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await notices
     await worker.close()
     care.cancel()
+
+
+def _send_notices(settings: Settings, number: int, url: str) -> asyncio.Task[None] | None:
+    """Have the first worker of a machine send our own texts, where there are to be any."""
+    if number or not settings.notices.system_id:
+        return None
+
+    async def run() -> None:
+        client = store_client(settings, url)
+        try:
+            loop = asyncio.get_running_loop()
+            await Notices(NoticeReader(client), settings.notices, settings.upstream, settings.timers, loop).run()
+        finally:
+            await client.aclose()
+
+    return asyncio.get_running_loop().create_task(run())

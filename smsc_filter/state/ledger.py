@@ -555,6 +555,11 @@ class Ledger:
                 total += await self._client.memory_usage(keys.decisions_key(partition)) or 0
         return total
 
+    async def publish(self, key: str, field: str, value: bytes) -> None:
+        """Tell something in a field of a hash; not told while the store is away."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._client.hset(key, field, value)
+
     async def small_tables(self, known_version: bytes | None) -> tuple[bytes | None, dict[bytes, bytes] | None]:
         """The tables kept in process, if they changed since ``known_version``; None while nothing changed."""
         try:

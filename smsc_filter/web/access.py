@@ -36,7 +36,7 @@ class Failures:
 
     def wait_seconds(self, address: str, now: float) -> float:
         """How long an address has to wait; 0: not at all."""
-        at = self._at.get(_network(address))
+        at = self._at.get(network_of(address))
         if at is None:
             return 0.0
         while at and at[0] <= now - WINDOW_SECONDS:
@@ -45,7 +45,7 @@ class Failures:
 
     def note(self, address: str, now: float) -> None:
         """One more failure."""
-        network = _network(address)
+        network = network_of(address)
         at = self._at.setdefault(network, deque(maxlen=self._most))
         at.append(now)
         self._at.move_to_end(network)
@@ -53,7 +53,7 @@ class Failures:
             self._at.popitem(last=False)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """An IPv4 address, or the /64 an IPv6 address lies in: whoever has one of those has all."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -1,4 +1,4 @@
-"""The web application: the API now, console and portal beside it."""
+"""The web application: the API, with the console and the portal beside it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
+from fastapi.responses import RedirectResponse
 
 from smsc_filter.records import declines as register
 from smsc_filter.records.imports import ImportSummary
 from smsc_filter.records.jobs import Job
-from smsc_filter.web import docs, health
+from smsc_filter.web import docs, health, metrics
 from smsc_filter.web.api import consents, decisions, declines, files, texts
 from smsc_filter.web.api.common import API
+from smsc_filter.web.console.access import ROOT
+from smsc_filter.web.console.app import make_console
 from smsc_filter.web.context import Context
 from smsc_filter.web.guard import Guard
 from smsc_filter.web.jobs import Tell
+from smsc_filter.web.pages import render
+from smsc_filter.web.portal.app import make_portal
+from smsc_filter.web.portal.pages import ROOT as PORTAL
+from smsc_filter.web.portal.sign_in import first_page
 from smsc_filter.web.problems import add_handlers
 
 EVIDENCE_OCTETS: Final = 10 << 20
@@ -61,17 +68,27 @@ def make_app(context: Context) -> FastAPI:
     small, large = context.settings.max_body_kb << 10, context.settings.max_upload_mb << 20
 
     def limit(method: str, path: str) -> int:
+        if path == f"{ROOT}/provider/consents":
+            return large if method == "POST" else small
         if path.startswith(f"{API}/imports") or path == f"{API}/declines/sync":
             return large if method in ("POST", "PATCH") else small
         return max(small, EVIDENCE_OCTETS) if path.startswith(f"{API}/evidence/") else small
 
+    app.add_api_route("/", first_page, include_in_schema=False)
+    app.mount(PORTAL, make_portal(context))
     app.add_middleware(Guard, limit=limit, request_seconds=context.settings.request_seconds)
     add_handlers(app)
     for router in (
         *(consents.router, consents.lookup_router, consents.evidence_router, files.router, files.sync_router),
-        *(declines.router, decisions.router, texts.router, health.router, docs.router),
+        *(declines.router, decisions.router, texts.router, health.router, metrics.router, docs.router, render.router),
     ):
         app.include_router(router)
+
+    @app.get(ROOT, include_in_schema=False)
+    def _console() -> Response:
+        return RedirectResponse(f"{ROOT}/", 308)
+
+    app.mount(ROOT, make_console(context))
     return app
 
 

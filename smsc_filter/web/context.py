@@ -17,9 +17,11 @@ from smsc_filter.sms.address import Numbering
 from smsc_filter.state.declines import Declines, write_pages, write_wishes
 from smsc_filter.web.access import Failures
 from smsc_filter.web.consents import ConsentDesk
+from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.jobs import JobRunner
 from smsc_filter.web.models import Models
-from smsc_filter.web.settings import WebSettings
+from smsc_filter.web.portal.desk import PortalDesk
+from smsc_filter.web.settings import MetricsSettings, WebSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Context:
     writer: redis.Redis
     """For changes, which are made in threads."""
     settings: WebSettings
+    metrics: MetricsSettings
     numbering: Numbering
     partitions: int
     node: int
@@ -41,6 +44,11 @@ class Context:
     jobs: JobRunner
     failures: Failures
     models: Models
+    sign_in_failures: Failures
+    setup: Setup
+    portal: PortalDesk
+    zone: str
+    """In which times are shown."""
 
     def project_declines(self, tell: Callable[[int], None] = lambda pages: None) -> int:
         """Make what is on record of the decline register bind; how many pages that took.
@@ -62,6 +70,7 @@ def make_context(
     store: redis.asyncio.Redis,
     writer: redis.Redis,
     settings: WebSettings,
+    metrics: MetricsSettings,
     numbering: Numbering,
     partitions: int,
     node: int,
@@ -71,6 +80,8 @@ def make_context(
     model_folder: Path,
     thresholds: Mapping[str, float],
     project_consents: Callable[[], object],
+    setup: Setup,
+    portal: PortalDesk,
     clock: Callable[[], float],
 ) -> Context:
     """A world.
@@ -80,6 +91,7 @@ def make_context(
         store: the hot state, for questions.
         writer: the hot state, for changes.
         settings: of the web.
+        metrics: what is told of it.
         numbering: how numbers are read.
         partitions: over how many the hot state is spread.
         node: the number of this machine.
@@ -89,6 +101,8 @@ def make_context(
         model_folder: where the served model is.
         thresholds: what the operator has set in place of the model's own.
         project_consents: brings consents on record into the hot state.
+        setup: what the configuration says.
+        portal: the portal's part.
         clock: epoch seconds.
     """
     return Context(
@@ -96,6 +110,7 @@ def make_context(
         store=store,
         writer=writer,
         settings=settings,
+        metrics=metrics,
         numbering=numbering,
         partitions=partitions,
         node=node,
@@ -113,6 +128,10 @@ def make_context(
         jobs=JobRunner(engine, node, folder / "uploads", clock),
         failures=Failures(settings.failures_a_minute),
         models=Models(model_folder, thresholds),
+        sign_in_failures=Failures(settings.sign_in_failures_a_minute),
+        setup=setup,
+        zone=setup.profile.zones[""][0],
+        portal=portal,
     )
 
 

@@ -16,11 +16,16 @@ from starlette.concurrency import run_in_threadpool
 
 from smsc_filter.records.database import reading
 from smsc_filter.records.errors import SqlUnavailable
+from smsc_filter.state.figures import KEY, read_meters
 from smsc_filter.web.context import Context, context_of
 
 router = APIRouter(tags=["health"])
 
 CHECK_SECONDS: Final = 2.0
+
+
+class NoWorker(Exception):
+    """Nobody relays on this machine."""
 
 
 class Health(BaseModel):
@@ -39,13 +44,15 @@ async def healthz() -> Health:
 @router.get(
     "/readyz",
     summary="Whether it can do its work",
-    responses={503: {"model": Health, "description": "A store does not answer."}},
+    responses={503: {"model": Health, "description": "A store does not answer, or no worker relays."}},
 )
 async def readyz(request: Request) -> Response:
-    """Asks both stores, two seconds at most."""
+    """Asks both stores, two seconds at most, and whether a worker has told of itself."""
     context = context_of(request)
-    names = ("records", "state")
-    said = await asyncio.gather(_check(run_in_threadpool(_ask_records, context)), _check(_ask_state(context)))
+    names = ("records", "state", "relay")
+    said = await asyncio.gather(
+        _check(run_in_threadpool(_ask_records, context)), _check(_ask_state(context)), _check(_ask_relay(context))
+    )
     checks = dict(zip(names, said, strict=True))
     ready = all(each == "ok" for each in said)
     health = Health(status="ok" if ready else "unavailable", checks=checks)
@@ -62,6 +69,8 @@ async def _check(asked: Awaitable[Any]) -> str:
         return "the database does not answer"
     except (redis.RedisError, OSError):
         return "the hot state does not answer"
+    except NoWorker:
+        return "no worker tells of itself"
     return "ok"
 
 
@@ -72,3 +81,9 @@ def _ask_records(context: Context) -> None:
 
 async def _ask_state(context: Context) -> None:
     await context.store.ping()
+
+
+async def _ask_relay(context: Context) -> None:
+    fields: Any = await context.store.hgetall(KEY)
+    if not read_meters(fields, context.node, context.clock()):
+        raise NoWorker

@@ -1,9 +1,14 @@
-"""``[web]``: where the API and the console are served."""
+"""``[web]``, ``[portal]`` and ``[metrics]``: where pages and API are served, and who may see what."""
 
+from __future__ import annotations
+
+import ipaddress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
+
+PRIVATE: Final = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +32,73 @@ class WebSettings:
 
     failures_a_minute: Annotated[int, Field(ge=1)] = 20
     """Wrong tokens from one address within a minute before it has to wait."""
+
+    session_idle_minutes: Annotated[float, Field(gt=0)] = 30.0
+    """Who is signed in to the console and asks for nothing for so long has to sign in again."""
+
+    session_hours: Annotated[float, Field(gt=0)] = 12.0
+    """So does everybody after that time."""
+
+    sign_in_failures_a_minute: Annotated[int, Field(ge=1)] = 10
+    """Wrong passwords from one address within a minute before it has to wait."""
+
+    sign_in_failures_a_name: Annotated[int, Field(ge=1)] = 10
+    """Wrong passwords for one name within a quarter of an hour before nobody may try it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """``[metrics]``: what ``/metrics`` tells, and whom."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    allow_from: tuple[str, ...] = PRIVATE
+    """Networks that may read ``/metrics``; a request that came through a proxy is from none of them."""
+
+    greeting_false_block_target: Annotated[float, Field(ge=0, le=1)] = 0.001
+    """Share of people's greetings that may be refused; told beside the share that is."""
+
+    def __post_init__(self) -> None:
+        for network in self.allow_from:
+            ipaddress.ip_network(network)
+
+    @property
+    def networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """``allow_from`` as networks."""
+        return [ipaddress.ip_network(network) for network in self.allow_from]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortalSettings:
+    """``[portal]``: how subscribers prove their numbers, and for how long that holds."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    code_minutes: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """A code is good for so long."""
+
+    code_tries: Annotated[int, Field(ge=1, le=10)] = 5
+    """Wrong codes before it is good no more."""
+
+    pause_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """Least time between two codes to one number."""
+
+    codes_a_day: Annotated[int, Field(ge=1)] = 5
+    """Codes to one number in any 24 hours; what is asked for beyond is not sent, and looks the same."""
+
+    codes_an_hour: Annotated[int, Field(ge=1)] = 10
+    """Codes one address, or one IPv6 /64, asks for in any hour."""
+
+    codes_a_minute: Annotated[int, Field(ge=1)] = 60
+    """Codes altogether: what the SMS cost at worst."""
+
+    idle_minutes: Annotated[float, Field(gt=0)] = 15.0
+    """Without a click for so long one is signed out."""
+
+    session_minutes: Annotated[float, Field(gt=0)] = 60.0
+    """Signed out in any case."""
+
+    categories: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], ...] = (
+        "finance", "realty", "education", "health", "retail", "travel", "games",
+    )  # fmt: skip
+    """What can be declined apart, by the names the register uses."""

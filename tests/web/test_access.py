@@ -7,9 +7,10 @@ import re
 import pytest
 
 from smsc_filter.records.tokens import SCOPES, list_tokens, revoke_token
+from smsc_filter.state import figures
 from smsc_filter.web.access import Failures
 from smsc_filter.web.guard import HEADERS
-from tests.web.conftest import API, A, World, make_world, problem
+from tests.web.conftest import API, NOW, A, World, make_world, problem
 
 ROUTES = [
     ("POST", "/consents", "consents:write"),
@@ -133,7 +134,11 @@ def test_the_docs_load_nothing_from_elsewhere(world: World) -> None:
 
 def test_health_and_readiness(world: World) -> None:
     assert world.client.get("/healthz").json()["status"] == "ok"
-    assert world.client.get("/readyz").json() == {"status": "ok", "checks": {"records": "ok", "state": "ok"}}
+    ready = world.client.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["relay"]) == (503, "no worker tells of itself")
+    world.store.hset(figures.KEY, figures.field(0, 0), figures.Meter().tell(NOW))
+    checks = {"records": "ok", "state": "ok", "relay": "ok"}
+    assert world.client.get("/readyz").json() == {"status": "ok", "checks": checks}
 
 
 def test_a_body_has_a_bound_declared_or_not(world: World) -> None:

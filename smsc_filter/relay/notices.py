@@ -1,0 +1,247 @@
+"""Sends our own texts to subscribers, over a bind of our own.
+
+The first worker of a machine has it. It takes notices from the hot state (``state.notices``), hands each to the SMSC
+and is done with it once the SMSC has answered: one that is not answered, or that the SMSC is too busy for, is tried
+again until its time is up. So a notice may come twice when a link breaks in between, and is not lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+import structlog
+from pydantic import ConfigDict, Field
+from redis.exceptions import RedisError
+
+from smsc_filter.relay.link import Link, Turn
+from smsc_filter.relay.upstream import UpstreamSettings, client_tls
+from smsc_filter.smpp.codec import encode_bind, encode_submit
+from smsc_filter.smpp.constants import HEADER_OCTETS, RESPONSE_BIT, CommandId, CommandStatus, DataCoding, TlvTag
+from smsc_filter.smpp.pdu import Pdu
+from smsc_filter.smpp.session import BOUND, FROM_SMSC, Due, Session, SessionTimers, State
+from smsc_filter.smpp.tlv import encode_tlv
+from smsc_filter.sms.coding import encode_text
+from smsc_filter.state.notices import Notice, NoticeReader, Taken
+
+log = structlog.get_logger()
+
+MOST_AT_ONCE: Final = 32
+
+BLOCK_MS: Final = 500
+"""Longest wait for a notice in one call; below every timeout of the store."""
+
+TICK_SECONDS: Final = 1.0
+
+AGAIN_SECONDS: Final = 1.0
+"""Pause before what was not taken is tried again."""
+
+MOST_OCTETS: Final = 140
+"""Of a short_message; what is longer goes as a message_payload."""
+
+AGAIN: Final = frozenset({
+    CommandStatus.ESME_RTHROTTLED, CommandStatus.ESME_RMSGQFUL, CommandStatus.ESME_RSYSERR,
+})  # fmt: skip
+"""What the SMSC answers when it would take the same later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticesSettings:
+    """``[notices]``: texts of our own to subscribers: codes of the portal, and what they have to be told."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    system_id: Annotated[str, Field(max_length=15)] = ""
+    """Account at the SMSC for them; empty: none are sent, and nobody can sign in to the portal."""
+
+    password: str = field(default="", repr=False)
+    source: Annotated[str, Field(max_length=20)] = ""
+    """Address they come from."""
+
+    source_ton: Annotated[int, Field(ge=0, le=6)] = 0
+    source_npi: Annotated[int, Field(ge=0, le=18)] = 1
+
+    def __post_init__(self) -> None:
+        if bool(self.system_id) != bool(self.source):
+            raise ValueError("set both of system_id and source, or none")
+        if len(self.password.encode()) > 8:
+            raise ValueError("password: SMPP passwords have at most 8 octets")
+
+
+class NoticeLink(Link):
+    """The stream of our bind."""
+
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, turn: Turn) -> None:
+        super().__init__(session, loop, turn)
+        self.waiting: dict[int, asyncio.Future[int | None]] = {}
+        """sequence_number -> the command_status of its answer; None once there will be none."""
+
+    def ask(self, command_id: int, body: bytes) -> asyncio.Future[int | None]:
+        """Send a request; the command_status of its answer, None when the stream is lost before."""
+        number = self.session.request(command_id, body)
+        self.waiting[number] = self.loop.create_future()
+        self.flush_soon()
+        return self.waiting[number]
+
+    def take(self, pdus: Sequence[Pdu]) -> None:
+        """Hand answers to who waits for them; nothing is asked of a transmitter but to leave."""
+        for pdu in pdus:
+            if pdu.command_id & RESPONSE_BIT:
+                answer = self.waiting.pop(pdu.sequence_number, None)
+                if answer is not None and not answer.done():
+                    answer.set_result(pdu.command_status)
+            elif pdu.command_id == CommandId.UNBIND:
+                self.session.answer(pdu, CommandStatus.ESME_ROK)
+                self.close()
+
+    def lost(self) -> None:
+        """Nobody will be answered any more."""
+        for answer in self.waiting.values():
+            if not answer.done():
+                answer.set_result(None)
+        self.waiting.clear()
+
+
+class Notices:
+    """The sender of notices of one worker."""
+
+    def __init__(
+        self,
+        reader: NoticeReader,
+        settings: NoticesSettings,
+        upstream: UpstreamSettings,
+        timers: SessionTimers,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Send what ``reader`` takes; nothing is connected yet."""
+        self._reader = reader
+        self._settings = settings
+        self._upstream = upstream
+        self._timers = timers
+        self._tls: ssl.SSLContext | None = client_tls(upstream)
+        self._loop = loop
+        self._turn = Turn(loop)
+        self._clock = clock
+        self._link: NoticeLink | None = None
+        self._pause = upstream.reconnect_first
+        self._unsent: list[Taken] = []
+        """Taken from the hot state and not done."""
+
+    async def run(self) -> None:
+        """Send until cancelled; trouble on either side is logged, waited out and tried again."""
+        try:
+            while True:
+                try:
+                    await self._reader.begin()
+                    await self._serve()
+                except (OSError, TimeoutError, RedisError) as error:
+                    log.warning("notices-wait", detail=str(error) or type(error).__name__, wait_seconds=self._pause)
+                    await asyncio.sleep(self._pause)
+                    self._pause = min(2 * self._pause, self._upstream.reconnect_most)
+        finally:
+            if self._link is not None:
+                self._link.session.request(CommandId.UNBIND)
+                self._link.close()
+
+    async def _serve(self) -> None:
+        """Bind and send, for as long as the bind stands; ends by an exception.
+
+        Raises:
+            OSError, TimeoutError, RedisError: one side is away.
+        """
+        link = self._link = await self._bind()
+        log.info("notices-bound", system_id=self._settings.system_id)
+        looked_at = self._loop.time()
+        try:
+            while link.transport is not None and link.session.state in BOUND:
+                if self._loop.time() >= looked_at + TICK_SECONDS:
+                    looked_at = self._loop.time()
+                    if link.tick(looked_at) is not Due.NOTHING:
+                        raise TimeoutError("the SMSC is silent")
+                self._unsent = self._unsent or await self._reader.take(MOST_AT_ONCE, BLOCK_MS)
+                self._pause = self._upstream.reconnect_first
+                if self._unsent:
+                    self._unsent = await self._send_all(link, self._unsent)
+                if self._unsent:
+                    await asyncio.sleep(AGAIN_SECONDS)
+            raise ConnectionError("the SMSC has closed the bind")
+        finally:
+            link.abort()
+            self._link = None
+
+    async def _bind(self) -> NoticeLink:
+        settings, upstream = self._settings, self._upstream
+        session = Session(FROM_SMSC, self._loop.time(), self._timers, window=upstream.window)
+        async with asyncio.timeout(upstream.connect_timeout):
+            _, link = await self._loop.create_connection(
+                lambda: NoticeLink(session, self._loop, self._turn),
+                upstream.host,
+                upstream.port,
+                ssl=self._tls,
+                server_hostname=upstream.host if self._tls else None,
+            )
+            body = encode_bind(
+                CommandId.BIND_TRANSMITTER, 0, settings.system_id.encode(), settings.password.encode()
+            )[HEADER_OCTETS:]  # fmt: skip
+            try:
+                status = await link.ask(CommandId.BIND_TRANSMITTER, body)
+            except BaseException:
+                link.abort()
+                raise
+        if status is None:
+            raise ConnectionError("the SMSC closed the connection before the bind")
+        if status != CommandStatus.ESME_ROK:
+            link.close()
+            raise ConnectionError(f"the SMSC refused the bind with command_status 0x{status:08x}")
+        link.session.state = State.BOUND_TX
+        return link
+
+    async def _send_all(self, link: NoticeLink, taken: Sequence[Taken]) -> list[Taken]:
+        """Send some, and forget those that are done; the others."""
+        now = self._clock()
+        asked: list[tuple[Taken, asyncio.Future[int | None] | None]] = []
+        for each in taken:
+            notice = each.notice if each.notice is not None and each.notice.until > now else None
+            asked.append((each, link.ask(CommandId.SUBMIT_SM, self.body(notice)) if notice is not None else None))
+        answers = [answer for _, answer in asked if answer is not None]
+        if answers:
+            await asyncio.wait(answers, timeout=self._timers.response or None)
+        done: list[bytes] = []
+        unsent: list[Taken] = []
+        for each, answer in asked:
+            if answer is None:
+                log.warning("notice-dropped", reason="too late")
+            elif not answer.done() or answer.result() is None or answer.result() in AGAIN:
+                unsent.append(each)
+                log.info("notice-waits", command_status=answer.result() if answer.done() else None)
+                continue
+            elif answer.result():
+                log.warning("notice-refused", command_status=answer.result())
+            else:
+                log.info("notice-sent")
+            done.append(each.id)
+        await self._reader.done(done)
+        return unsent
+
+    def body(self, notice: Notice) -> bytes:
+        """The body of its submit_sm."""
+        settings = self._settings
+        octets, data_coding = encode_text(notice.text)
+        tlvs = b""
+        if len(octets) > (MOST_OCTETS if data_coding == DataCoding.UCS2 else 160):
+            octets, tlvs = b"", encode_tlv(TlvTag.MESSAGE_PAYLOAD, octets)
+        return encode_submit(
+            0,
+            settings.source.encode("latin-1"),
+            notice.recipient.encode("latin-1"),
+            octets,
+            source_ton=settings.source_ton,
+            source_npi=settings.source_npi,
+            data_coding=data_coding,
+            tlvs=tlvs,
+        )[HEADER_OCTETS:]

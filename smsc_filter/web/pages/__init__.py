@@ -1,0 +1,1 @@
+"""What pages share, whoever they are for: templates, languages, style."""
