@@ -14,6 +14,7 @@ from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.cli import (
     alarms,
     appeals,
+    complaints,
     consents,
     declines,
     measures,
@@ -74,7 +75,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     )
     verbs = Verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
     for module in (
-        *(serving, messages, consents, appeals, declines, measures, alarms),
+        *(serving, messages, consents, appeals, complaints, declines, measures, alarms),
         *(models, nightly, records, tokens, users),
     ):
         module.add_verbs(verbs)

@@ -25,13 +25,18 @@ def export_owner(options: argparse.Namespace) -> int:
         return check_folder(options.verify, options.key)
     if options.owner is None or options.begin is None or options.end is None or options.out is None:
         return fail("export needs --owner, --from, --to and --out, or --verify DIR")
+    return export_between(options, None)
+
+
+def export_between(options: argparse.Namespace, kind: str | None) -> int:
+    """Export what lies between two dates, of one owner where one is named."""
     settings = read_settings(options.config)
     zone = zone_of(settings)
     begin, end = _first_moment(options.begin, zone), _first_moment(options.end, zone, after=True)
     if end <= begin:
         return fail(f"--to {options.end} lies before --from {options.begin}")
     scope = exporting.Scope(options.owner, round(begin * 1000), min(round(end * 1000), exporting.LAST_MOMENT_MS))
-    return write_export(settings, options.out, scope, None)
+    return write_export(settings, options.out, scope, kind)
 
 
 def export_consents(options: argparse.Namespace) -> int:
@@ -41,13 +46,15 @@ def export_consents(options: argparse.Namespace) -> int:
 
 
 def write_export(settings: Settings, out: Path, scope: exporting.Scope, kind: str | None) -> int:
-    """Export what ``scope`` asks for; ``kind`` "consents" for these alone."""
+    """Export what ``scope`` asks for; ``kind`` "consents" or "complaints" for these alone."""
     now = time.time()
     engine = open_records(settings)
     try:
         sections = None
         if kind == "consents":
             sections = exporting.consent_sections(engine, reply_seconds=reply_seconds(settings), now=now)
+        elif kind == "complaints":
+            sections = list(exporting.COMPLAINT_SECTIONS)
         with progress_bar() as progress:
             task = progress.add_task("rows", total=None)
             manifest = exporting.export(

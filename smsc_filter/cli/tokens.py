@@ -20,7 +20,7 @@ from smsc_filter.settings import read_settings
 def token_create(options: argparse.Namespace) -> int:
     """Make a token, and show it this once."""
     settings = read_settings(options.config)
-    operator = "declines:write" in options.scope
+    operator = not tokens.OPERATOR_SCOPES.isdisjoint(options.scope)
     if options.owner not in settings.owners and not operator:
         return fail(f"--owner {options.owner} has no account and no sender; there are {', '.join(settings.owners)}")
     engine = open_records(settings)

@@ -25,7 +25,7 @@ from smsc_filter.policy.appeals import (
 )
 from smsc_filter.policy.likeness import sketch
 from smsc_filter.records.database import insert_new, reading, writing
-from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.errors import NotTaken
 from smsc_filter.records.holds import add_hold, release_reason
 from smsc_filter.records.matters import DECISION, KINDS, MEASURE, By, Matter, find_matter, lift_matter
 from smsc_filter.records.measures import new_code, note_appealed
@@ -47,12 +47,8 @@ _APPELLANT_LOCK: Final = 0x61707065
 """With the appellant, the key of an advisory lock of PostgreSQL."""
 
 
-class AppealRefused(RecordsError):
-    """An appeal, or a change to one, that is not taken; ``kind`` is a stable name for why. Nothing was changed."""
-
-    def __init__(self, kind: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.kind = kind
+class AppealRefused(NotTaken):
+    """An appeal that is not opened, or not answered so."""
 
 
 class Appellant(NamedTuple):

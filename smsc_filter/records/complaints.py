@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
 
 from smsc_filter.policy.appeals import OUTCOMES, ComplaintEvent, ComplaintState, Terms, complaint_after
 from smsc_filter.records.consents import ConsentEvent, append_events, owner_ids
 from smsc_filter.records.database import insert_new, reading, writing
-from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.errors import NotTaken
 from smsc_filter.records.holds import add_hold, release_reason
 from smsc_filter.records.measures import MeasureRecord
 from smsc_filter.records.tables import (
@@ -46,12 +46,8 @@ DECISION_ID_BITS: Final = 20
 CLOSED: Final = (ComplaintState.TOLD, ComplaintState.WITHDRAWN)
 
 
-class ComplaintRefused(RecordsError):
-    """A complaint, or a change to one, that is not taken; ``kind`` is a stable name for why. Nothing was changed."""
-
-    def __init__(self, kind: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.kind = kind
+class ComplaintRefused(NotTaken):
+    """A complaint that is not put on record, or not decided so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +129,15 @@ class Effects(NamedTuple):
     """Imposes a measure, such as ``functools.partial(impose_measure, step=...)``."""
 
 
+class Step(Protocol):
+    """What ``forward``, ``tell`` and ``withdraw`` are alike."""
+
+    def __call__(
+        self, engine: Engine, terms: Terms, complaint_id: int, *, by: str, now: float, note: str = ""
+    ) -> Complaint:
+        """Let it happen to a complaint."""
+
+
 def add_complaint(
     engine: Engine,
     terms: Terms,
@@ -192,7 +197,8 @@ def take_complaint(
         "due_certain": due is None or due.certain,
         "told": "",
     }
-    inserted = connection.execute(insert_new(connection, complaints).values(**values)).rowcount == 1
+    new_row = insert_new(connection, complaints).values(**values).returning(complaints.c.id)
+    inserted = connection.execute(new_row).first() is not None
     row = connection.execute(select(complaints).where(complaints.c.number == values["number"])).mappings().one()
     complaint = _complaint(row)
     if not inserted:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Engine, and_, or_, select
+from sqlalchemy import Connection, Engine, RowMapping, and_, or_, select
 
 from smsc_filter.records import chain
 from smsc_filter.records.consents import BATCH_ROWS, consents_of_pairs, owner_names, pairs_on_record, read_head
@@ -24,7 +24,17 @@ from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.evidence import Evidence, wrong_file
 from smsc_filter.records.retention import DECISION_ID_BITS
 from smsc_filter.records.signature import SigningKey, check_signature
-from smsc_filter.records.tables import consent_events, decisions, outcomes, whitelist
+from smsc_filter.records.tables import (
+    appeal_events,
+    appeals,
+    complaint_decisions,
+    complaint_events,
+    complaints,
+    consent_events,
+    decisions,
+    outcomes,
+    whitelist,
+)
 
 MANIFEST: Final = "manifest.json"
 KIND: Final = "smsc-filter-export"
@@ -216,11 +226,65 @@ def _whitelist(connection: Connection, scope: Scope) -> Iterator[Row]:
     yield from _stream(connection, wanted.order_by(row.id))
 
 
+def _appeals(connection: Connection, scope: Scope) -> Iterator[Row]:
+    """Appeals opened, or answered, in the time asked for, with all that happened to them."""
+    row, event = appeals.c, appeal_events.c
+    wanted = select(appeals).where(
+        row.opened_at_ms < scope.to_ms, or_(row.opened_at_ms >= scope.from_ms, row.decided_at_ms >= scope.from_ms)
+    )
+    if scope.owner is not None:
+        wanted = wanted.where(row.owner == scope.owner)
+    for each in connection.execute(wanted.order_by(row.id)).mappings():
+        history = select(event.event, event.at_ms, event.by, event.note, event.evidence).where(
+            event.appeal_id == each["id"]
+        )
+        events = connection.execute(history.order_by(event.id)).mappings()
+        yield {**_plain(each), "events": [_plain(one) for one in events]}
+
+
+def _complaints(connection: Connection, scope: Scope) -> Iterator[Row]:
+    """Complaints taken in during the time asked for, with the decisions they are about and all that happened."""
+    row, link, event = complaints.c, complaint_decisions.c, complaint_events.c
+    wanted = select(complaints).where(row.received_at_ms >= scope.from_ms, row.received_at_ms < scope.to_ms)
+    if scope.owner is not None:
+        wanted = wanted.where(row.owner == scope.owner)
+    for each in connection.execute(wanted.order_by(row.id)).mappings():
+        linked = select(link.decision_id).where(link.complaint_id == each["id"]).order_by(link.decision_id)
+        history = select(event.event, event.at_ms, event.by, event.note).where(event.complaint_id == each["id"])
+        yield {
+            **_plain(each),
+            "decisions": list(connection.execute(linked).scalars()),
+            "events": [_plain(one) for one in connection.execute(history.order_by(event.id)).mappings()],
+        }
+
+
+def _complained_of(connection: Connection, scope: Scope) -> Iterator[Row]:
+    """The decisions those complaints are about."""
+    row, link = complaints.c, complaint_decisions.c
+    concerned = (
+        select(link.decision_id)
+        .join(complaints, row.id == link.complaint_id)
+        .where(row.received_at_ms >= scope.from_ms, row.received_at_ms < scope.to_ms)
+    )
+    if scope.owner is not None:
+        concerned = concerned.where(row.owner == scope.owner)
+    wanted = select(decisions).where(decisions.c.id.in_(concerned)).order_by(decisions.c.id)
+    for each in _stream(connection, wanted):
+        yield {**each, "findings": orjson.loads(each["findings"] or "[]")}
+
+
+COMPLAINTS: Final = Section("complaints", _complaints)
+
+COMPLAINT_SECTIONS: Final = (COMPLAINTS, Section("decisions", _complained_of))
+"""What a regulator is handed of complaints."""
+
 SECTIONS: Final = [
     Section("decisions", _decisions),
     Section("outcomes", _outcomes),
     Section("consent_events", _consent_events),
     Section("whitelist", _whitelist),
+    Section("appeals", _appeals),
+    COMPLAINTS,
 ]
 """What every export of a provider holds."""
 
@@ -271,6 +335,11 @@ def _stream(connection: Connection, wanted: Any) -> Iterator[Row]:
     found = connection.execution_options(yield_per=BATCH_ROWS).execute(wanted)
     names = [str(name) for name in found.keys()]  # noqa: SIM118 - of a result, not of a dict
     yield from (dict(zip(names, row, strict=True)) for row in found)
+
+
+def _plain(row: RowMapping) -> Row:
+    """A row with names that a JSON writer takes."""
+    return {str(name): value for name, value in row.items()}
 
 
 def _noting_evidence(rows: Iterator[Row], evidence: dict[str, str]) -> Iterator[Row]:

@@ -23,8 +23,12 @@ from smsc_filter.records.tables import tokens
 SCOPES: Final = (
     "consents:read", "consents:write", "decisions:read", "declines:read", "declines:write",
     "texts:classify",
+    "appeals:read", "appeals:write", "appeals:review", "complaints:read", "complaints:write",
 )  # fmt: skip
-"""What a token may open. ``declines:write`` changes the register for everybody: it is for the operator."""
+"""What a token may open; those of ``OPERATOR_SCOPES`` are for the operator."""
+
+OPERATOR_SCOPES: Final = frozenset({"declines:write", "appeals:review", "complaints:write"})
+"""Change or show what is everybody's."""
 
 SECRET_OCTETS: Final = 32
 MOST_DAYS: Final = 3_660

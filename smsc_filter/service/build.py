@@ -206,7 +206,14 @@ def web_context(
         setup=make_setup(settings),
         portal=portal_desk(settings, store),
         clock=clock,
+        owner_of=owners_of(settings),
     )
+
+
+def owners_of(settings: Settings) -> Callable[[str], str | None]:
+    """Whose a canonical address is, by the registered senders."""
+    registry = Registry(settings.registered(read_profile(settings.policy.profile)), settings.numbers)
+    return lambda address: registry.owner_of(address.encode("latin-1", "replace"), 0)
 
 
 def project_declines(

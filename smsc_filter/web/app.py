@@ -16,7 +16,7 @@ from smsc_filter.records import declines as register
 from smsc_filter.records.imports import ImportSummary
 from smsc_filter.records.jobs import Job
 from smsc_filter.web import docs, health, metrics
-from smsc_filter.web.api import consents, decisions, declines, files, texts
+from smsc_filter.web.api import appeals, complaints, consents, decisions, declines, files, texts
 from smsc_filter.web.api.common import API
 from smsc_filter.web.console.access import ROOT
 from smsc_filter.web.console.app import make_console
@@ -32,7 +32,7 @@ from smsc_filter.web.problems import add_handlers
 EVIDENCE_OCTETS: Final = 10 << 20
 
 DESCRIPTION: Final = """\
-Consents, decisions and the decline register of smsc-filter.
+Consents, decisions, appeals, complaints and the decline register of smsc-filter.
 
 Every request carries a bearer token; it opens the data of its owner and no other. Errors are `application/problem+json`
 (RFC 9457) and change nothing. Times are ISO 8601 with an offset.
@@ -72,7 +72,8 @@ def make_app(context: Context) -> FastAPI:
             return large if method == "POST" else small
         if path.startswith(f"{API}/imports") or path == f"{API}/declines/sync":
             return large if method in ("POST", "PATCH") else small
-        return max(small, EVIDENCE_OCTETS) if path.startswith(f"{API}/evidence/") else small
+        files_of_some_size = (f"{API}/evidence/", f"{API}/complaint-imports")
+        return max(small, EVIDENCE_OCTETS) if path.startswith(files_of_some_size) else small
 
     app.add_api_route("/", first_page, include_in_schema=False)
     app.mount(PORTAL, make_portal(context))
@@ -81,6 +82,7 @@ def make_app(context: Context) -> FastAPI:
     for router in (
         *(consents.router, consents.lookup_router, consents.evidence_router, files.router, files.sync_router),
         *(declines.router, decisions.router, texts.router, health.router, metrics.router, docs.router, render.router),
+        *(appeals.router, appeals.codes_router, appeals.figures_router, complaints.router, complaints.import_router),
     ):
         app.include_router(router)
 

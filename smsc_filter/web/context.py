@@ -9,12 +9,17 @@ from pathlib import Path
 
 import redis
 import redis.asyncio
+import structlog
 from fastapi import Request
 from sqlalchemy import Engine
 
+from smsc_filter.policy.appeals import Terms, terms_of
 from smsc_filter.records import declines as register
+from smsc_filter.records import measures, whitelist
 from smsc_filter.sms.address import Numbering
 from smsc_filter.state.declines import Declines, write_pages, write_wishes
+from smsc_filter.state.measures import write_measures
+from smsc_filter.state.projection import write_whitelist
 from smsc_filter.web.access import Failures
 from smsc_filter.web.consents import ConsentDesk
 from smsc_filter.web.console.setup import Setup
@@ -22,6 +27,8 @@ from smsc_filter.web.jobs import JobRunner
 from smsc_filter.web.models import Models
 from smsc_filter.web.portal.desk import PortalDesk
 from smsc_filter.web.settings import MetricsSettings, WebSettings
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,19 @@ class Context:
     portal: PortalDesk
     zone: str
     """In which times are shown."""
+    terms: Terms
+    """Deadlines and limits of appeals and complaints."""
+    owner_of: Callable[[str], str | None]
+    """Whose a canonical address is."""
+
+    def publish_grants(self) -> None:
+        """Let entries and measures on record bind at once; where the hot state is away, the recorder sees to it."""
+        now = self.clock()
+        try:
+            write_whitelist(self.writer, whitelist.entries(self.engine, now))
+            write_measures(self.writer, [record.measure for record in measures.standing(self.engine, now)])
+        except redis.RedisError as error:
+            log.warning("publishing-waits", error=type(error).__name__)
 
     def project_declines(self, tell: Callable[[int], None] = lambda pages: None) -> int:
         """Make what is on record of the decline register bind; how many pages that took.
@@ -83,6 +103,7 @@ def make_context(
     setup: Setup,
     portal: PortalDesk,
     clock: Callable[[], float],
+    owner_of: Callable[[str], str | None],
 ) -> Context:
     """A world.
 
@@ -104,6 +125,7 @@ def make_context(
         setup: what the configuration says.
         portal: the portal's part.
         clock: epoch seconds.
+        owner_of: whose a canonical address is.
     """
     return Context(
         engine=engine,
@@ -132,6 +154,8 @@ def make_context(
         setup=setup,
         zone=setup.profile.zones[""][0],
         portal=portal,
+        terms=terms_of(setup.profile),
+        owner_of=owner_of,
     )
 
 

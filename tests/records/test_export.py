@@ -94,7 +94,7 @@ def test_everything_of_a_provider_between_two_dates(filled: Engine, tmp_path: Pa
     assert problems == []
     assert {name: each["rows"] for name, each in manifest["files"].items()} == {
         "decisions.jsonl": 2, "outcomes.jsonl": 2, "consent_events.jsonl": 2, "whitelist.jsonl": 1,
-        f"evidence/{file.name}": 0,
+        f"evidence/{file.name}": 0, "appeals.jsonl": 0, "complaints.jsonl": 0,
     }  # fmt: skip
     anchor = anchor_of((folder / "manifest.json").read_bytes(), "manifest")
     assert verify_events(filled, [anchor]).problems == []
@@ -209,9 +209,9 @@ def test_other_modules_may_have_their_tables_in_every_export(
 ) -> None:
     monkeypatch.setattr("smsc_filter.records.export.SECTIONS", list(SECTIONS))
     for _ in range(2):
-        register(Section("appeals", lambda connection, scope: iter([{"owner": scope.owner}])))
+        register(Section("locks", lambda connection, scope: iter([{"owner": scope.owner}])))
     folder = write(filled, tmp_path, key)
-    assert rows(folder, "appeals") == [{"owner": "shop-ltd"}]
+    assert rows(folder, "locks") == [{"owner": "shop-ltd"}]
 
 
 # --- evidence

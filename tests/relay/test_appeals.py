@@ -42,7 +42,7 @@ OTHER_BANK_SENDER = b"106920077"
 
 @pytest.fixture(scope="module")
 def relay(smsc: Smsc, start_relay: StartRelay) -> Relay:
-    """A relay with two workers that takes every text of a person for an advertisement,."""
+    """A relay with two workers that takes every text of a person for an advertisement."""
     return start_relay(
         smsc.port,
         listen={"workers": 2},

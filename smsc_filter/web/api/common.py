@@ -24,9 +24,17 @@ DecisionReader = Annotated[Token, Depends(needs("decisions:read"))]
 Classifier = Annotated[Token, Depends(needs("texts:classify"))]
 DeclineReader = Annotated[Token, Depends(needs("declines:read"))]
 DeclineWriter = Annotated[Token, Depends(needs("declines:write"))]
+AppealReader = Annotated[Token, Depends(needs("appeals:read"))]
+AppealWriter = Annotated[Token, Depends(needs("appeals:write"))]
+AppealReviewer = Annotated[Token, Depends(needs("appeals:review"))]
+ComplaintReader = Annotated[Token, Depends(needs("complaints:read"))]
+ComplaintWriter = Annotated[Token, Depends(needs("complaints:write"))]
 
 COMMON: Final[dict[int | str, dict[str, Any]]] = answers(400, 401, 403, 408, 413, 422, 429, 500, 503)
 """What every route behind a token may answer."""
+
+FAR_SECONDS: Final = 4_102_444_800.0
+"""The year 2100."""
 
 PHONE: Final = re.compile(r"(?:\+|00)?[1-9](?:[ ().-]?[0-9]){6,14}")
 

@@ -15,6 +15,7 @@ from smsc_filter.records.consents import MOST_TOPIC_OCTETS, ConsentEvent
 from smsc_filter.web.api.common import (
     API,
     COMMON,
+    FAR_SECONDS,
     ConsentReader,
     ConsentWriter,
     Line,
@@ -39,9 +40,6 @@ evidence_router = APIRouter(prefix=f"{API}/evidence", tags=["consents"], respons
 
 FUTURE_SECONDS: Final = 300.0
 """How far an event may lie ahead of our clock; it then counts as of now."""
-
-FAR_SECONDS: Final = 4_102_444_800.0
-"""The year 2100."""
 
 MOST_AT_ONCE: Final = 1_000
 

@@ -118,7 +118,7 @@ def show_some(
         row.id >= from_ms << ID_SHIFT, row.id < to_ms << ID_SHIFT, row.owner == token.owner
     )
     if before is not None:
-        wanted = wanted.where(row.id < _id(before, "query.before"))
+        wanted = wanted.where(row.id < decision_id_of(before, "query.before"))
     if recipient is not None:
         wanted = wanted.where(row.recipient == msisdn(context, recipient, "query.recipient"))
     if cause is not None:
@@ -140,7 +140,7 @@ def show_one(
     explain: Annotated[bool, Query(description="Whether to tell what moved the score.")] = False,
 ) -> DecisionInFull:
     """The id as a record, a log or a page shows it."""
-    number = _id(decision_id, "path.decision_id")
+    number = decision_id_of(decision_id, "path.decision_id")
     decision = find_decision(context.engine, number)
     if decision is None or decision.owner != token.owner:
         raise Problem(404, "no-such-decision", "no decision of that id is on record, or it is another owner's")
@@ -151,7 +151,12 @@ def show_one(
     )
 
 
-def _id(text: str, where: str) -> int:
+def decision_id_of(text: str, where: str) -> int:
+    """The number behind an id as people write it.
+
+    Raises:
+        Problem: it is none.
+    """
     try:
         return id_from_text(text)
     except ValueError as error:
