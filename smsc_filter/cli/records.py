@@ -173,6 +173,7 @@ def purge(options: argparse.Namespace) -> int:
     tell(f"{'would go' if options.dry_run else 'gone'} by {settings.policy.profile} as of {day(now)}:")
     tell(f"  {gone.decisions:,} decisions with {gone.outcomes:,} answers, {gone.rejects:,} entries set aside")
     tell(f"  {gone.events:,} consent events, the proof of {gone.proofs:,} more, {gone.files:,} files of evidence")
+    tell(f"  {gone.appeals:,} appeals and {gone.complaints:,} complaints that were closed")
     tell(f"  {gone.held:,} stay although due, by a hold of an appeal or a complaint")
     return 0
 

@@ -49,15 +49,14 @@ def write_cases(engine: Engine, folders: dict[str, Path]) -> dict[str, int]:
 
 
 def _case(values: Any) -> dict[str, Any]:
-    what, id_ = (
-        ("appeal", values["appeal_id"]) if values["appeal_id"] is not None else ("complaint", values["complaint_id"])
-    )
+    """One line. Once retention has taken what it came from, the day is all that is known of that."""
+    came_from = {what: values[f"{what}_id"] for what in ("appeal", "complaint") if values[f"{what}_id"] is not None}
     return {
-        "id": f"{what}-{id_}-{values['id']}",
+        "id": f"case-{values['id']}",
         "text": values["text"],
         "kind": values["kind"],
         "label": values["label"],
-        "provenance": {what: id_, "date": f"{datetime.fromtimestamp(values['at_ms'] / 1000, UTC):%Y-%m-%d}"},
+        "provenance": {**came_from, "date": f"{datetime.fromtimestamp(values['at_ms'] / 1000, UTC):%Y-%m-%d}"},
     }
 
 

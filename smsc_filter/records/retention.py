@@ -6,6 +6,8 @@ shorter month, in the profile's zone; on the day after that the record goes.
 What runs from when:
 
 - A decision with its outcome: from when it was made.
+- An appeal or a complaint with all that happened to it: from when it was closed, that of a grant from when its entry
+  cleared nothing any more. The text of a case for models stays, and whose it was goes.
 - The proof of a consent event: from when another event took its place, or the relation ended.
 - What an event says: from when the relation of the recipient and the owner ended, that is, from the last refusal,
   withdrawal, expiry or silence after which nothing is granted and nothing asked.
@@ -25,15 +27,31 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, bindparam, case, delete, func, insert, or_, select, update
 
 from smsc_filter.policy import consent as machine
+from smsc_filter.policy.appeals import WAITING
 from smsc_filter.policy.facts import ConsentState
 from smsc_filter.records import chain
+from smsc_filter.records.complaints import CLOSED
 from smsc_filter.records.consents import ASKED_AT_ONCE, lock_head, marks_of, move_head, owner_names
 from smsc_filter.records.database import reading, writing
 from smsc_filter.records.holds import held_subjects
-from smsc_filter.records.tables import consent_events, decisions, outbox, outcomes, stream_rejects
+from smsc_filter.records.tables import (
+    appeal_codes,
+    appeal_events,
+    appeals,
+    complaint_decisions,
+    complaint_events,
+    complaints,
+    consent_events,
+    decisions,
+    model_cases,
+    outbox,
+    outcomes,
+    stream_rejects,
+    whitelist,
+)
 
 CHUNK: Final = 2_000
 """Rows or pairs a transaction: the write lock is held some 50 ms."""
@@ -70,6 +88,8 @@ class Purged:
     events: int = 0
     """Consent events of which a tombstone is left."""
     files: int = 0
+    appeals: int = 0
+    complaints: int = 0
     held: int = 0
     """Decisions, and recipients with their owner, that were due and are on hold."""
     evidence_names: set[str] = field(default_factory=set)
@@ -115,6 +135,8 @@ def purge(
     """
     purged = Purged()
     _purge_decisions(engine, retention, now, purged, dry_run, advance)
+    _purge_appeals(engine, retention, now, purged, dry_run)
+    _purge_complaints(engine, retention, now, purged, dry_run)
     _purge_consents(engine, retention, now, reply_seconds, purged, dry_run, advance)
     if evidence_folder is not None:
         _purge_files(engine, evidence_folder, purged, dry_run)
@@ -175,6 +197,59 @@ def _purge_decisions(
             connection.execute(delete(stream_rejects).where(old))
             connection.execute(delete(outcomes).where(orphan))
             purged.outcomes += lost
+
+
+# --- appeals and complaints
+
+
+def _purge_appeals(engine: Engine, retention: Retention, now: float, purged: Purged, dry_run: bool) -> None:
+    cutoff = cutoff_ms(now, retention.records_months, retention.zone)
+    row, entry = appeals.c, whitelist.c
+    ended = case((entry.revoked_at_ms < entry.expires_at_ms, entry.revoked_at_ms), else_=entry.expires_at_ms)
+    with writing(engine) as connection:
+        held = held_subjects(connection, round(now * 1000))
+        closed = connection.execute(
+            select(row.id, row.owner, row.sender, row.recipient, row.appellant)
+            .outerjoin(whitelist, entry.id == row.whitelist_id)
+            .where(row.state.not_in(WAITING), row.since_ms < cutoff, or_(entry.id.is_(None), ended < cutoff))
+        ).all()
+        going = [each.id for each in closed if not _is_held(held, each.owner, each[2:])]
+        purged.appeals = len(going)
+        purged.held += len(closed) - len(going)
+        if dry_run:
+            return
+        for some in _some(going):
+            connection.execute(update(model_cases).where(model_cases.c.appeal_id.in_(some)).values(appeal_id=None))
+            connection.execute(delete(appeal_events).where(appeal_events.c.appeal_id.in_(some)))
+            connection.execute(delete(appeals).where(row.id.in_(some)))
+        waits = select(row.id).where(row.kind == appeal_codes.c.kind, row.subject == appeal_codes.c.subject).exists()
+        connection.execute(delete(appeal_codes).where(appeal_codes.c.issued_at_ms < cutoff, ~waits))
+
+
+def _purge_complaints(engine: Engine, retention: Retention, now: float, purged: Purged, dry_run: bool) -> None:
+    cutoff = cutoff_ms(now, retention.records_months, retention.zone)
+    row = complaints.c
+    with writing(engine) as connection:
+        held = held_subjects(connection, round(now * 1000))
+        closed = connection.execute(
+            select(row.id, row.owner, row.complainant, row.sender).where(row.state.in_(CLOSED), row.since_ms < cutoff)
+        ).all()
+        going = [each.id for each in closed if not _is_held(held, each.owner, each[2:])]
+        purged.complaints = len(going)
+        purged.held += len(closed) - len(going)
+        if dry_run:
+            return
+        for some in _some(going):
+            connection.execute(
+                update(model_cases).where(model_cases.c.complaint_id.in_(some)).values(complaint_id=None)
+            )
+            for table in (complaint_events, complaint_decisions):
+                connection.execute(delete(table).where(table.c.complaint_id.in_(some)))
+            connection.execute(delete(complaints).where(row.id.in_(some)))
+
+
+def _is_held(held: dict[str, set[str]], owner: str, numbers: Iterable[str]) -> bool:
+    return owner in held["owner"] or not held["recipient"].isdisjoint(numbers)
 
 
 # --- consents

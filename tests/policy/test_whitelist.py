@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from smsc_filter.policy.appeal import Whitelist
+from smsc_filter.policy.likeness import sketch
 from smsc_filter.policy.whitelist import WhitelistEntry
 
 from .known import NOW
@@ -83,3 +84,56 @@ def test_an_entry_comes_back_from_plain_values(one: WhitelistEntry) -> None:
     assert WhitelistEntry.from_dict(one.to_dict()) == one
     with pytest.raises(KeyError):
         WhitelistEntry.from_dict({key: value for key, value in one.to_dict().items() if key != "owner"})
+
+
+# --- clusters
+
+WISH = "新年快乐！祝你和家人身体健康，万事如意，阖家幸福"
+SAME = (
+    "新年快乐，祝你和家人身体健康、万事如意、阖家幸福！！！",
+    "新 年 快 乐 ！ 祝你和家人身体健康，万事如意，阖家幸福🎉",
+    "  新年快乐！祝你和家人身体健康，万事如意，阖家幸福 http://example.com",
+)
+OTHER = (
+    "新年快乐！祝你和家人身体健康，万事如意，阖家幸福。本店全场五折满200减50快来抢购，回复TD退订，数量有限先到先得",
+    "新年快乐！新店开业酬宾，全场商品五折起，到店即送好礼",
+    "您的验证码是 428913，5 分钟内有效",
+    "",
+)
+CLUSTER = entry(4, scope="cluster", sender=None, sketch=sketch([WISH])[0])
+
+
+@pytest.mark.parametrize("text", SAME)
+def test_a_cluster_clears_the_same_text_in_another_dress(text: str) -> None:
+    of_owner = Whitelist([CLUSTER])
+    assert of_owner.clustered == {"shop-ltd"}
+    assert of_owner.empty, "only texts are cleared, so nobody need be asked by address"
+    (one,) = sketch([text])
+    assert of_owner.clearing_text("shop-ltd", "106900009", one, NOW) is CLUSTER
+    assert of_owner.clearing_text("bank-ltd", "106900009", one, NOW) is None
+    assert of_owner.clearing_text("shop-ltd", "106900009", one, NOW + 60) is None
+    of_sender = Whitelist([entry(5, scope="cluster", sketch=CLUSTER.sketch)])
+    assert of_sender.clearing_text("shop-ltd", "106900001", one, NOW) is not None
+    assert of_sender.clearing_text("shop-ltd", "106900009", one, NOW) is None
+
+
+@pytest.mark.parametrize("text", OTHER)
+def test_a_cluster_does_not_clear_what_hides_behind_it(text: str) -> None:
+    assert Whitelist([CLUSTER]).clearing_text("shop-ltd", "106900009", sketch([text])[0], NOW) is None
+
+
+@pytest.mark.parametrize(("values", "complaint"), [
+    pytest.param({"scope": "cluster"}, "with a sketch of 0 octets", id="no-sketch"),
+    pytest.param({"sketch": CLUSTER.sketch}, "'sender' with a sketch of 32 octets", id="a-sketch-of-another-scope"),
+    pytest.param({"scope": "cluster", "sketch": bytes(32)}, "no letters", id="of-a-text-without-letters"),
+    pytest.param({"scope": "cluster", "sketch": b"x"}, "1 octets", id="too-short"),
+])  # fmt: skip
+def test_a_cluster_needs_a_text(values: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        entry(1, **values)
+
+
+def test_an_entry_written_before_there_were_clusters_is_read() -> None:
+    old = {key: value for key, value in ONE_SENDER.to_dict().items() if key != "sketch"}
+    assert WhitelistEntry.from_dict(old) == ONE_SENDER
+    assert WhitelistEntry.from_dict(CLUSTER.to_dict()) == CLUSTER

@@ -27,6 +27,7 @@ from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.export import COMPLAINT_SECTIONS, Scope, check_export, export
 from smsc_filter.records.holds import holds_on_record
 from smsc_filter.records.measures import impose_measure, standing
+from smsc_filter.records.retention import Retention, purge
 from smsc_filter.records.signature import SigningKey
 from smsc_filter.records.tables import appeals as appeals_table
 from smsc_filter.records.tables import model_cases
@@ -244,7 +245,7 @@ def test_cases_are_written_whole_and_what_is_revoked_disappears(engine: Engine, 
     cases.write_cases(engine, folders)
     (line,) = (tmp_path / "cases" / "appeals.jsonl").read_text("utf-8").splitlines()
     assert json.loads(line) == {
-        "id": f"appeal-{appeal.id}-1", "text": "新年快乐，祝你和家人身体健康", "kind": "person", "label": "other",
+        "id": "case-1", "text": "新年快乐，祝你和家人身体健康", "kind": "person", "label": "other",
         "provenance": {"appeal": appeal.id, "date": "2026-01-01"},
     }  # fmt: skip
     appeals.revoke(engine, appeal.id, by="rui", reason="sold", now=NOW)
@@ -347,3 +348,28 @@ def test_the_database_refuses_states_there_are_not(engine: Engine) -> None:
     appeal = opened(engine, "7")
     with pytest.raises(Exception, match=r"(?i)check"), writing(engine) as connection:
         connection.execute(appeals_table.update().where(appeals_table.c.id == appeal.id).values(state="lost"))
+
+
+def test_retention_takes_what_was_closed_long_ago_and_leaves_the_text_of_a_case(engine: Engine, tmp_path: Path) -> None:
+    five = Retention(5, 5, 5, SHANGHAI)
+    refused(engine, 7)
+    refused(engine, 8)
+    granted, waiting = opened(engine, "7", now=AT), opened(engine, "8", now=AT)
+    appeals.grant(engine, TERMS, granted.id, by="rui", reason="wishes", now=AT)
+    told, running = added(engine, forwarded=True), added(engine, replace(NEW, number="2"))
+    complaints.decide(engine, TERMS, told.id, outcome="unfounded", by="ling", note="x", now=AT)
+    complaints.tell(engine, TERMS, told.id, by="ling", now=AT)
+    appeals.issue_code(engine, kind="decision", subject="99", now=AT)
+
+    def gone(days: float) -> tuple[int, int]:
+        purged = purge(engine, five, now=AT + days * DAY, reply_seconds=0)
+        return purged.appeals, purged.complaints
+
+    assert gone(150) == (0, 0)
+    assert gone(160) == (0, 1), "the entry of the grant still clears"
+    assert gone(TERMS.entry_days + 160) == (1, 0)
+    assert [each.id for each in appeals.list_appeals(engine)] == [waiting.id]
+    assert [each.id for each in complaints.list_complaints(engine)] == [running.id]
+    cases.write_cases(engine, {"other": tmp_path})
+    case = json.loads((tmp_path / "appeals.jsonl").read_text("utf-8"))
+    assert case["provenance"] == {"date": "2026-09-29"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from smsc_filter.records.tokens import SCOPES
 from tests.conftest import StartRelay
 from tests.relay.harness import Smsc
 from tests.web.test_service import browser, token
@@ -21,6 +22,11 @@ SECONDS = 400
 MAY_REFUSE = (
     "GET /api/v1/decisions",
     "PATCH /api/v1/imports/{job_id}",
+    "POST /api/v1/appeals",
+    "POST /api/v1/appeals/{appeal_id}/grant",
+    "POST /api/v1/complaint-imports",
+    "POST /api/v1/complaints",
+    "POST /api/v1/complaints/{complaint_id}/outcome",
     "POST /api/v1/consents",
     "POST /api/v1/consents/{recipient}/withdraw",
     "POST /api/v1/declines/sync",
@@ -33,8 +39,7 @@ before. There alone a request that fits the schema may be refused."""
 
 def test_schemathesis_finds_nothing(smsc: Smsc, start_relay: StartRelay) -> None:
     relay = start_relay(smsc.port, web={"failures_a_minute": 1_000_000})
-    scopes = ("consents:read", "consents:write", "decisions:read", "declines:read", "declines:write", "texts:classify")
-    headers = token(relay, *(word for scope in scopes for word in ("--scope", scope)))
+    headers = token(relay, *(word for scope in SCOPES for word in ("--scope", scope)))
     config = relay.folder / "schemathesis.toml"
     config.write_text(
         "\n".join(

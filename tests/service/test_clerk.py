@@ -1,0 +1,120 @@
+"""The clerk: what is on record binds whoever forgot to publish it, and what is due is told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from sqlalchemy import Engine
+
+from smsc_filter.policy.appeals import terms_of
+from smsc_filter.policy.measures import Step
+from smsc_filter.policy.rules import read_profile
+from smsc_filter.records import appeals, measures, whitelist
+from smsc_filter.records.database import open_database
+from smsc_filter.service.clerk import CLOCK_SECONDS, Clerk
+from smsc_filter.state import keys
+from smsc_filter.state.projection import write_whitelist
+from smsc_filter.watch.alarm import Kind
+from tests.records.test_appeals import DAY, NOW, opened, refused
+from tests.records.valkey import running_valkey
+
+TERMS = terms_of(read_profile("cn-2020-draft"))
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Path]:
+    with running_valkey() as socket:
+        yield socket
+
+
+@pytest.fixture
+def client(valkey: Path) -> Iterator[redis.Redis]:
+    client = redis.Redis(unix_socket_path=str(valkey))
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database("", tmp_path)
+    yield engine
+    engine.dispose()
+
+
+class World:
+    """A clerk whose clock a test sets."""
+
+    def __init__(self, engine: Engine, client: redis.Redis, folder: Path) -> None:
+        self.now = NOW
+        self.client = client
+        self.clerk = Clerk(engine, client, TERMS, {"other": folder}, lambda: self.now)
+
+    @property
+    def version(self) -> bytes | None:
+        return self.client.hget(keys.SMALL_TABLES, "version")  # type: ignore[return-value]
+
+
+@pytest.fixture
+def world(engine: Engine, client: redis.Redis, tmp_path: Path) -> World:
+    return World(engine, client, tmp_path / "cases")
+
+
+def test_what_the_records_say_is_published_once(engine: Engine, world: World) -> None:
+    assert world.clerk.publish() == []
+    assert world.version is None, "nothing is written where there is nothing to say"
+    entry = whitelist.grant(engine, scope="owner", owner="shop-ltd", reason="x", now=NOW, expires_at=NOW + 60)
+    assert world.clerk.publish() == ["whitelist"]
+    version = world.version
+    assert world.clerk.publish() == []
+    assert world.version == version, "workers need not read it again"
+    measures.impose(
+        engine, step=Step.WARN, scope="owner", subject="shop-ltd", reason="x", article="31", by="x", now=NOW
+    )
+    assert world.clerk.publish() == ["measures"]
+    whitelist.revoke(engine, entry.id, NOW)
+    assert world.clerk.publish() == ["whitelist"]
+
+
+def test_an_older_list_written_over_a_newer_one_is_put_right(engine: Engine, world: World) -> None:
+    old = whitelist.entries(engine, NOW)
+    whitelist.grant(engine, scope="owner", owner="shop-ltd", reason="x", now=NOW, expires_at=NOW + 60)
+    world.clerk.publish()
+    write_whitelist(world.client, old)  # by somebody who read before the grant and wrote behind it
+    assert world.clerk.publish() == ["whitelist"]
+    world.now = NOW + 60
+    assert world.clerk.publish() == ["whitelist"], "what has expired leaves the list"
+
+
+def test_what_is_due_is_told_once_and_again_to_who_comes_back_too_soon(
+    engine: Engine, client: redis.Redis, world: World, tmp_path: Path
+) -> None:
+    refused(engine, 7)
+    appeal = opened(engine, "7")
+    assert appeal.due_at is not None
+    assert world.clerk.look(NOW) == []
+    assert world.clerk.look(appeal.due_at) != [], "a reminder is skipped where the time is over already"
+    assert world.clerk.look(appeal.due_at + 1) == [], "not every second"
+    # Killed before the next look, another clerk tells it once more: rather twice than never.
+    (alarm,) = World(engine, client, tmp_path).clerk.look(appeal.due_at)
+    assert (alarm.kind, alarm.subject, alarm.severity) == (Kind.APPEAL_OVERDUE, f"appeal {appeal.id}", "warning")
+    assert "about mobile, open, was due on 2026-01-22 15:59 UTC and nobody has answered" in alarm.sentence
+    assert "13900000001" not in alarm.sentence
+    assert world.clerk.look(appeal.due_at + CLOCK_SECONDS) == []
+
+
+def test_silence_ends_a_question_and_a_grant_becomes_a_case(engine: Engine, world: World, tmp_path: Path) -> None:
+    refused(engine, 7)
+    refused(engine, 8)
+    asked, granted = opened(engine, "7"), opened(engine, "8")
+    asked = appeals.ask(engine, TERMS, asked.id, by="rui", question="to whom?", now=NOW)
+    appeals.grant(engine, TERMS, granted.id, by="rui", reason="wishes", now=NOW)
+    assert asked.due_at is not None
+    world.clerk.look(asked.due_at + DAY)
+    found = appeals.find_appeal(engine, asked.id)
+    assert found is not None
+    assert found.state == "expired"
+    assert len((tmp_path / "cases" / "appeals.jsonl").read_text("utf-8").splitlines()) == 1
