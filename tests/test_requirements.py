@@ -1,6 +1,6 @@
-"""Which test proves which requirement of the rules on consent: the table, and that no row points at nothing.
+"""Which test proves which requirement of the rules: the table, and that no row points at nothing.
 
-The ids are those of the requirements on commercial messages (CN-01 to CN-15, CN-24 to CN-26).
+The ids are those of the requirements on commercial messages (CN-01 to CN-26).
 """
 
 from __future__ import annotations
@@ -69,6 +69,38 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
         "records/test_retention.py::test_a_decision_goes_with_its_outcome_on_the_day_after_its_last",
     ),
     "CN-15": ("records/test_retention.py::test_periods_of_their_own_for_proof_and_state",),
+    # Complaints, their clocks, and appeals.
+    "CN-16": (
+        "web/test_appeals.py::test_a_complaint_goes_its_way_and_the_owner_sees_it",
+        "cli/test_appeals.py::test_a_complaint_from_its_intake_to_the_regulator",
+        "records/test_complaints.py::test_it_is_linked_to_what_was_sent_and_that_is_held",
+    ),
+    "CN-17": (
+        "policy/test_appeals.py::test_the_clocks_of_a_complaint_are_the_profiles",
+        "policy/test_workdays.py::test_the_last_day_on_the_chinese_calendar",
+        "records/test_complaints.py::test_its_clocks_are_the_profiles_on_the_chinese_calendar",
+        "records/test_complaints.py::test_profiles_differ",
+    ),
+    "CN-18": (
+        "records/test_complaints.py::test_its_clocks_are_the_profiles_on_the_chinese_calendar",
+        "records/test_complaints.py::test_what_is_due_is_told_once_as_near_and_once_as_past",
+        "service/test_clerk.py::test_what_is_due_is_told_once_and_again_to_who_comes_back_too_soon",
+        "records/test_complaints.py::test_what_a_regulator_is_handed_carries_its_decisions_and_a_signed_manifest",
+    ),
+    "CN-19": ("records/test_complaints.py::test_its_clocks_are_the_profiles_on_the_chinese_calendar",),
+    "CN-20": ("watch/test_early_warning.py::test_a_seeded_campaign_is_told_within_ten_seconds",),
+    "CN-21": (
+        "relay/test_measures.py::test_a_throttle_lets_so_many_pass_in_an_hour_over_all_workers",
+        "relay/test_measures.py::test_no_new_resources_refuses_binds_beyond_those_there_were",
+        "records/test_complaints.py::test_an_upheld_complaint_labels_refuses_and_throttles_in_one",
+    ),
+    "CN-22": ("relay/test_measures.py::test_no_suspension_without_a_notice_and_on_all_workers_with_one",),
+    "CN-23": (
+        "relay/test_appeals.py::test_a_blocked_greeting_is_appealed_by_its_code_granted_and_passes",
+        "relay/test_appeals.py::test_a_grant_lifts_neither_the_purpose_of_a_port_nor_more_than_it_says",
+        "records/test_appeals.py::test_a_grant_lifts_the_measure_behind",
+        "policy/test_appeals.py::test_what_is_answered_stays_answered",
+    ),
     "CN-24": (
         "policy/test_text_checks.py::test_consent_beats_a_general_decline",
         "records/test_declines.py::test_projected_by_and_by_it_is_what_the_files_say",
@@ -77,7 +109,7 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "CN-26": ("records/test_export.py::test_everything_of_a_provider_between_two_dates",),
 }
 
-IDS = [f"CN-{number:02d}" for number in (*range(1, 16), 24, 25, 26)]
+IDS = [f"CN-{number:02d}" for number in range(1, 27)]
 
 
 @cache

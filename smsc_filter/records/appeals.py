@@ -24,6 +24,7 @@ from smsc_filter.policy.appeals import (
     after,
 )
 from smsc_filter.policy.likeness import sketch
+from smsc_filter.policy.rules import PURPOSES
 from smsc_filter.records.database import insert_new, reading, writing
 from smsc_filter.records.errors import NotTaken
 from smsc_filter.records.holds import add_hold, release_reason
@@ -498,8 +499,8 @@ def _clear(
 
 
 def _add_case(connection: Connection, appeal: Appeal, matter: Matter, now: float) -> None:
-    if not matter.text.strip():
-        raise ValueError("the message has no text, so there is nothing to label")
+    if not matter.text.strip() or matter.purpose not in PURPOSES:
+        raise ValueError("a message without text, or of a sender nobody registered, is no case for models")
     connection.execute(
         insert(model_cases).values(
             appeal_id=appeal.id, text=matter.text, kind=matter.purpose, label="other", at_ms=_ms(now)

@@ -1,70 +1,93 @@
 """The labels that answered appeals and upheld complaints vouch for, as files that training reads.
 
-``appeals.jsonl`` in the folder of cases holds the texts that every later model must call "other"; who promotes a model
-asks them. ``complaints.jsonl`` in the folder of labels holds advertisements that got through. Both are written whole
-from the records, so what is revoked disappears.
+``cases/appeals.jsonl`` holds the texts that every later model must call "other"; who promotes a model asks them.
+``labels/appeals.jsonl`` and ``labels/complaints.jsonl`` hold the same texts, and the advertisements that got through,
+for the next training. All are written whole from the records, so what is revoked disappears.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
+from pydantic import TypeAdapter
 from sqlalchemy import Engine, select
 
 from smsc_filter.records.database import reading
-from smsc_filter.records.tables import model_cases
+from smsc_filter.records.tables import appeals, complaints, model_cases
+from smsc_filter.samples.labels import Case, Label, Provenance
 
-FILES: Final = {"other": "appeals.jsonl", "commercial": "complaints.jsonl"}
-"""Label -> its file."""
+GONE: Final = "not kept any more"
+"""Who decided, once retention has taken what the label came from."""
 
 
-def write_cases(engine: Engine, folders: dict[str, Path]) -> dict[str, int]:
-    """Write the file of each label into its folder, where it says something else than before.
+def write_cases(engine: Engine, cases: Path, labels: Path) -> int:
+    """Write the files anew where they say something else than the records do.
 
     Args:
         engine: what ``open_database`` gave.
-        folders: label -> folder.
+        cases: folder of the texts every model must get right.
+        labels: folder of labelled texts for training.
 
     Returns:
-        How many cases each label has.
+        How many texts are labelled.
 
     Raises:
         SqlUnavailable: the database does not answer.
         OSError: a file cannot be written.
     """
     row = model_cases.c
-    wanted = select(model_cases).where(row.dropped_at_ms.is_(None)).order_by(row.id)
-    lines: dict[str, list[bytes]] = {label: [] for label in folders}
+    joined = model_cases.outerjoin(appeals, appeals.c.id == row.appeal_id).outerjoin(
+        complaints, complaints.c.id == row.complaint_id
+    )
+    wanted = (
+        select(model_cases, appeals.c.decided_by, complaints.c.number)
+        .select_from(joined)
+        .where(row.dropped_at_ms.is_(None))
+        .order_by(row.id)
+    )
     with reading(engine) as connection:
-        for values in connection.execute(wanted).mappings():
-            if values["label"] in lines:
-                lines[values["label"]].append(orjson.dumps(_case(values), option=orjson.OPT_APPEND_NEWLINE))
-    for label, folder in folders.items():
-        _replace(folder / FILES[label], b"".join(lines[label]))
-    return {label: len(found) for label, found in lines.items()}
+        found = connection.execute(wanted).mappings().all()
+    upheld = [each for each in found if each["label"] == "other"]
+    _replace(cases / "appeals.jsonl", [_case(each) for each in upheld])
+    _replace(labels / "appeals.jsonl", [_label(each) for each in upheld])
+    _replace(labels / "complaints.jsonl", [_label(each) for each in found if each["label"] == "commercial"])
+    return len(found)
 
 
-def _case(values: Any) -> dict[str, Any]:
-    """One line. Once retention has taken what it came from, the day is all that is known of that."""
-    came_from = {what: values[f"{what}_id"] for what in ("appeal", "complaint") if values[f"{what}_id"] is not None}
-    return {
-        "id": f"case-{values['id']}",
-        "text": values["text"],
-        "kind": values["kind"],
-        "label": values["label"],
-        "provenance": {**came_from, "date": f"{datetime.fromtimestamp(values['at_ms'] / 1000, UTC):%Y-%m-%d}"},
-    }
+def _case(row: Any) -> Case:
+    return Case(
+        id=f"appealed-{row['id']}",
+        text=row["text"],
+        purpose=row["kind"],
+        expected="other",
+        provenance=_provenance(row),
+    )
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _label(row: Any) -> Label:
+    return Label(text=row["text"], label=row["label"], provenance=_provenance(row))
+
+
+def _provenance(row: Any) -> Provenance:
+    """Where a label comes from; once retention has taken that, the day is all that is known of it."""
+    appealed = row["label"] == "other"
+    id_ = row["appeal_id"] if appealed else row["complaint_id"]
+    return Provenance(
+        origin="appeal" if appealed else "complaint",
+        reference=f"{id_}" if id_ is not None else GONE,
+        by=(row["decided_by"] if appealed else row["number"]) or GONE,
+        at=f"{datetime.fromtimestamp(row['at_ms'] / 1000, UTC):%Y-%m-%d}",
+    )
+
+
+def _replace(path: Path, lines: Iterable[Case | Label]) -> None:
     """Give a file its content in one step; a reader finds the old one or the new one."""
-    if not content and not path.exists():
-        return
-    if path.exists() and path.read_bytes() == content:
+    content = b"".join(TypeAdapter(type(line)).dump_json(line, exclude_none=True) + b"\n" for line in lines)
+    if content == (path.read_bytes() if path.exists() else b""):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -52,13 +52,20 @@ class Clerk:
     """Looks after appeals and complaints."""
 
     def __init__(
-        self, engine: Engine, client: redis.Redis, terms: Terms, folders: dict[str, Path], clock: Callable[[], float]
+        self,
+        engine: Engine,
+        client: redis.Redis,
+        terms: Terms,
+        cases: Path,
+        labels: Path,
+        clock: Callable[[], float],
     ) -> None:
-        """Keep ``client`` in step with ``engine``, and files in ``folders``, by label, too."""
+        """Keep ``client`` in step with ``engine``, and the files in the folders ``cases`` and ``labels`` too."""
         self._engine = engine
         self._client = client
         self._terms = terms
-        self._folders = folders
+        self._cases = cases
+        self._labels = labels
         self._clock = clock
         self._look_at = 0.0
         self._telling: list[Late] = []
@@ -112,7 +119,7 @@ class Clerk:
         if expired := expire_silent(self._engine, now):
             log.info("appeals-expired", appeals=len(expired))
         try:
-            write_cases(self._engine, self._folders)
+            write_cases(self._engine, self._cases, self._labels)
         except OSError as error:
             log.error("cases-not-written", file=error.filename, error=error.strerror)
         self._telling = late(self._engine, self._terms, now)
@@ -123,8 +130,7 @@ def make_clerk(
     settings: Settings, engine: Engine, client: redis.Redis, terms: Terms, clock: Callable[[], float] = time.time
 ) -> Clerk:
     """The clerk of an installation."""
-    folders = {"other": Path(settings.model.cases), "commercial": Path(settings.model.labels)}
-    return Clerk(engine, client, terms, folders, clock)
+    return Clerk(engine, client, terms, Path(settings.model.cases), Path(settings.model.labels), clock)
 
 
 def _alarm(each: Late) -> Alarm:

@@ -31,6 +31,7 @@ from smsc_filter.records.retention import Retention, purge
 from smsc_filter.records.signature import SigningKey
 from smsc_filter.records.tables import appeals as appeals_table
 from smsc_filter.records.tables import model_cases
+from smsc_filter.samples.labels import read_cases, read_labels
 from smsc_filter.sms.address import Numbering
 from tests.records.test_appeals import BANK, DAY, LI_HERSELF, NOW, SHOP, WANG, opened, refused
 
@@ -236,21 +237,30 @@ def test_figures_of_appeals(engine: Engine) -> None:
 
 
 def test_cases_are_written_whole_and_what_is_revoked_disappears(engine: Engine, tmp_path: Path) -> None:
-    folders = {"other": tmp_path / "cases", "commercial": tmp_path / "labels"}
-    assert cases.write_cases(engine, folders) == {"other": 0, "commercial": 0}
-    assert not list(tmp_path.glob("cases/*")), "no file where there is nothing to say"
+    at, labels = tmp_path / "cases", tmp_path / "labels"
+    assert cases.write_cases(engine, at, labels) == 0
+    assert not at.exists(), "no file where there is nothing to say"
     refused(engine, 7)
     appeal = opened(engine, "7")
     appeals.grant(engine, TERMS, appeal.id, by="rui", reason="wishes", now=NOW)
-    cases.write_cases(engine, folders)
-    (line,) = (tmp_path / "cases" / "appeals.jsonl").read_text("utf-8").splitlines()
-    assert json.loads(line) == {
-        "id": "case-1", "text": "新年快乐，祝你和家人身体健康", "kind": "person", "label": "other",
-        "provenance": {"appeal": appeal.id, "date": "2026-01-01"},
-    }  # fmt: skip
+    complaint = added(engine, forwarded=True)
+    complaints.decide(
+        engine, TERMS, complaint.id, outcome="upheld", by="ling", note="x", now=NOW, effects=Effects(label=True)
+    )
+    assert cases.write_cases(engine, at, labels) == 2
+    # As the gates of promotion and training read them.
+    (case,) = read_cases(at)
+    assert (case.text, case.purpose, case.expected) == ("新年快乐，祝你和家人身体健康", "person", "other")
+    said = case.provenance
+    assert (said.origin, said.reference, said.by, said.at) == ("appeal", f"{appeal.id}", "rui", "2026-01-01")
+    found = read_labels(sorted(labels.iterdir()))
+    assert [(each.label, each.provenance.origin) for each in found] == [
+        ("other", "appeal"),
+        ("commercial", "complaint"),
+    ]
     appeals.revoke(engine, appeal.id, by="rui", reason="sold", now=NOW)
-    cases.write_cases(engine, folders)
-    assert (tmp_path / "cases" / "appeals.jsonl").read_bytes() == b""
+    assert cases.write_cases(engine, at, labels) == 1
+    assert read_cases(at) == []
 
 
 # --- files
@@ -370,6 +380,6 @@ def test_retention_takes_what_was_closed_long_ago_and_leaves_the_text_of_a_case(
     assert gone(TERMS.entry_days + 160) == (1, 0)
     assert [each.id for each in appeals.list_appeals(engine)] == [waiting.id]
     assert [each.id for each in complaints.list_complaints(engine)] == [running.id]
-    cases.write_cases(engine, {"other": tmp_path})
-    case = json.loads((tmp_path / "appeals.jsonl").read_text("utf-8"))
-    assert case["provenance"] == {"date": "2026-09-29"}
+    cases.write_cases(engine, tmp_path, tmp_path / "labels")
+    (case,) = read_cases(tmp_path)
+    assert (case.provenance.reference, case.provenance.by, case.provenance.at) == (cases.GONE, cases.GONE, "2026-09-29")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ from smsc_filter.policy.record import id_to_text
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.appeals import grant
 from smsc_filter.records.database import open_database
+from smsc_filter.samples.labels import read_cases
 from smsc_filter.smpp.constants import CommandId, CommandStatus
 from tests.conftest import Connect, StartRelay
 from tests.relay.harness import (
@@ -96,10 +96,8 @@ def test_a_blocked_greeting_is_appealed_by_its_code_granted_and_passes(
     assert esmes[0].submit(PERSON, b"8613811120002", WISH) == NO_CONSENT, "the grant was for one recipient"
 
     # What later models must pass.
-    cases = relay.folder / "cases" / "appeals.jsonl"
-    (case,) = map(json.loads, wait_until(lambda: cases.exists() and cases.read_text().splitlines(), "the case", 30.0))
-    assert (case["text"], case["kind"], case["label"]) == (WISH, "person", "other")
-    assert case["provenance"]["appeal"] == number
+    (case,) = wait_until(lambda: read_cases(relay.folder / "cases"), "the case is written", 60.0)
+    assert (case.text, case.purpose, case.expected, case.provenance.reference) == (WISH, "person", "other", str(number))
 
     entry = relay.records("select whitelist_id from appeals where id = ?", number)[0][0]
     revoked = relay.command("appeal", "revoke", str(entry), "--reason", "number was sold")

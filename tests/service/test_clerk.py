@@ -51,7 +51,7 @@ class World:
     def __init__(self, engine: Engine, client: redis.Redis, folder: Path) -> None:
         self.now = NOW
         self.client = client
-        self.clerk = Clerk(engine, client, TERMS, {"other": folder}, lambda: self.now)
+        self.clerk = Clerk(engine, client, TERMS, folder / "cases", folder / "labels", lambda: self.now)
 
     @property
     def version(self) -> bytes | None:
@@ -60,7 +60,7 @@ class World:
 
 @pytest.fixture
 def world(engine: Engine, client: redis.Redis, tmp_path: Path) -> World:
-    return World(engine, client, tmp_path / "cases")
+    return World(engine, client, tmp_path)
 
 
 def test_what_the_records_say_is_published_once(engine: Engine, world: World) -> None:
