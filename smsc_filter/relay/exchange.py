@@ -27,6 +27,7 @@ from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.template import Parameters
 from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
+from smsc_filter.relay.campaigns import Campaigns
 from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.relay.link import Halt, Link
 from smsc_filter.relay.requests import Requests
@@ -166,6 +167,7 @@ class Exchange:
         self._judging = Judging(scorer, rules)
         self.registry = registry
         self.quotas = quotas or Quotas()
+        self._campaigns = Campaigns(ledger, self.quotas.campaign_seconds)
         self.whitelist = Whitelist()
         self.measures = Measures()
         self.consents = Consents(ledger, ledger.partitions)
@@ -372,6 +374,7 @@ class Exchange:
             verdicts.append(verdict)
             charges.append(charge(known, origin.system_id, message.recipient) if verdict.cause is None else None)
         stages["judge"].add(perf_counter() - began, len(batch))
+        suspicious = await self._charge_campaigns(batch, facts, charges, now)
         together = self._count_messages(seen, facts, charges) if seen else {}
         first_id = self._first_id(len(batch), now)
         asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
@@ -380,7 +383,14 @@ class Exchange:
         rows = self._rows(first_id, batch, verdicts, facts, kinds)
         began = perf_counter()
         try:
-            refusals = await self.ledger.spend(now, self._header(judging, now), rows, charges, together=together)
+            refusals = await self.ledger.spend(
+                now,
+                self._header(judging, now),
+                rows,
+                charges,
+                suspicious=suspicious,
+                together=together,
+            )
             stages["spend"].add(perf_counter() - began, len(batch))
         except StoreUnavailable:
             for index in asking:
@@ -398,6 +408,27 @@ class Exchange:
         if refused_parts and not self._observe:
             await self.ledger.refuse_parts(refused_parts)
         return verdicts, rows, charges
+
+    async def _charge_campaigns(
+        self, batch: list[Arrival], facts: Sequence[Facts], charges: list[Charge | None], now: float
+    ) -> list[int]:
+        """Charge suspicious texts to the campaigns they belong to; returns which they are.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        if not self.quotas.suspects:
+            return []
+        suspects = self.quotas.suspicious
+        found = [at for at, charge in enumerate(charges) if charge is not None and suspects(facts[at])]
+        if found:
+            campaigns = await self._campaigns.find([batch[at][1].text for at in found], now)
+            for at, campaign in zip(found, campaigns, strict=True):
+                charge, sender = charges[at], facts[at].sender
+                assert charge is not None
+                assert sender is not None
+                charges[at] = self.quotas.with_campaign(charge, sender, campaign)
+        return found
 
     @staticmethod
     def _count_messages(

@@ -29,6 +29,7 @@ from smsc_filter.relay.listener import Switchboard, server_tls
 from smsc_filter.relay.notices import Notices
 from smsc_filter.service.build import (
     NO_TUNING,
+    jitter_key,
     load_rules,
     make_registry,
     model_folder,
@@ -76,7 +77,7 @@ class Worker:
             scorer,
             rules,
             registry,
-            quotas=settings.quotas(read_profile(settings.policy.profile)),
+            quotas=settings.quotas(read_profile(settings.policy.profile), jitter_key(settings)),
             worker=settings.node << 4 | number,
             observe=settings.policy.mode == "observe",
             standard_status=settings.policy.status_style == "standard",

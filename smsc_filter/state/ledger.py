@@ -22,6 +22,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from smsc_filter.policy.facts import ConsentState
+from smsc_filter.policy.likeness import ALIKE_PLACES
 from smsc_filter.policy.quota import EXACT_CAP, Charge, Gauge, Use
 from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow, pack_batch, pack_outcomes
 from smsc_filter.policy.verdict import Cause, Finding
@@ -164,6 +165,7 @@ class Ledger:
         """What providers are told of each cause."""
         self._spend = Script("meters", "spend")
         self._settle = Script("meters", "settle")
+        self._campaigns = Script("campaigns")
         self._bind = Script("bind")
         # Unlike any number of an earlier process of the same name, and exact as a double.
         self._batches = [int(time.time() * 1000) * 1000] * settings.partitions
@@ -289,6 +291,20 @@ class Ledger:
                 await self._client.hset(self._parts_key(partition, part), REFUSED_PART.decode(), cause.value)
             except (RedisError, OSError) as error:
                 raise StoreUnavailable(str(error)) from error
+
+    async def campaigns(self, sketches: Sequence[bytes], keep_seconds: int) -> list[bytes]:
+        """The sketch of the first text of the campaign that each text belongs to; its own where it begins one.
+
+        Args:
+            sketches: of texts, see ``policy.likeness``.
+            keep_seconds: how long a campaign is remembered after its last text.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        arguments: list[Argument] = [keys.bands_prefix(), keep_seconds * 1000, ALIKE_PLACES, *sketches]
+        leaders: list[bytes] = await self._call(self._campaigns, [keys.decisions_key(0)], arguments)
+        return leaders
 
     async def spend(
         self,
