@@ -397,6 +397,7 @@ class Rules:
     zones: Zones = field(compare=False)
     quiet: QuietHours | None = None
     template: TemplateRules | None = None
+    contacts: ContactRules | None = None
     prohibited: re.Pattern[str] | None = field(default=None, compare=False)
 
 
@@ -474,6 +475,7 @@ def make_rules(profile: Profile, thresholds: Mapping[str, float], prohibited: re
         zones=Zones(profile.zones),
         quiet=profile.quiet,
         template=profile.template,
+        contacts=profile.contacts,
         prohibited=prohibited,
     )
 

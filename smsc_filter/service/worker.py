@@ -39,6 +39,7 @@ from smsc_filter.service.build import (
 from smsc_filter.service.child import CLOSED, READY
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state import figures
+from smsc_filter.state.clock import SteadyClock
 from smsc_filter.state.ledger import BIND_SECONDS, Ledger
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
@@ -58,8 +59,8 @@ GC_THRESHOLD: Final = 100_000
 class Worker:
     """One process that relays."""
 
-    def __init__(self, settings: Settings, number: int, url: str, owners: dict[str, int]) -> None:
-        """Build everything a worker needs; ``owners`` are the ids of owners by name."""
+    def __init__(self, settings: Settings, number: int, url: str, owners: dict[str, int], anchor: float) -> None:
+        """Build everything a worker needs; ``owners`` are the ids of owners by name, ``anchor`` that of the clock."""
         loop = asyncio.get_running_loop()
         self._settings = settings
         name = f"{settings.node}.{number}.{os.getpid()}"
@@ -84,6 +85,7 @@ class Worker:
             spool=self._keep_on_disk,
             loop=loop,
             clock=time.time,
+            elapsed=SteadyClock(anchor).at,
         )
         self.board = Switchboard(
             exchange=self.exchange,
@@ -207,7 +209,7 @@ async def run_worker(settings: Settings, control: socket.socket) -> None:
     """A worker's life: connections come over ``control``; its end is the end of the supervisor."""
     loop = asyncio.get_running_loop()
     start = orjson.loads(control.recv(1 << 20))
-    worker = Worker(settings, start["number"], start["url"], start["owners"])
+    worker = Worker(settings, start["number"], start["url"], start["owners"], start["anchor"])
     await worker.refresh()
     stop = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
