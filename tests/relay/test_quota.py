@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from smsc_filter.policy.record import id_to_text
 from smsc_filter.policy.verdict import Cause
 from tests.conftest import Connect, StartRelay
 from tests.state.test_campaigns import paraphrases
@@ -48,7 +49,8 @@ def test_senders_share_the_cap_of_their_account(relay: Relay, connect: Connect) 
     answers = [esme.submit(b"10690000%d" % at, b"861381001%04d" % at, CODE) for at in range(4)]
     assert answers == [ROK, ROK, THROTTLED, THROTTLED]
     decision = relay.decisions("8613810010002")[0]
-    assert "account shop has sent 4 within 3600 s" in decision["findings"]
+    told = relay.command("explain", id_to_text(decision["id"])).stdout
+    assert "account shop has sent 4 within 3600 s, which is its cap" in told
 
 
 def test_a_recipient_has_caps_of_its_own_and_an_owner_one_for_all(relay: Relay, connect: Connect) -> None:
@@ -68,6 +70,12 @@ def test_ten_people_with_one_offer_stop_at_the_cap_of_the_campaign(relay: Relay,
     ]
     assert answers == [ROK] * 200 + [CAMPAIGN] * 20
     assert esme.submit(b"8613911000003", b"8613810050001", "妈，我到车站了，半小时后到家") == ROK
+    shown = relay.command("quota", "show", "8613911000003").stdout
+    # Twenty of the campaign, and the one after it.
+    assert [line.split("│")[3:5] for line in shown.splitlines() if "sender 8613911000003" in line] == [
+        [" 21 ".rjust(6), " 200 ".rjust(7)], [" 21 ".rjust(6), " 1,000 ".rjust(7)],
+    ]  # fmt: skip
+    assert "recipients of this period: 21, first contacts 100%, messages 21" in shown
 
 
 def test_messages_are_counted_once_however_many_parts(
