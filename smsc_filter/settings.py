@@ -94,6 +94,10 @@ class PolicySettings:
     )
     """Score from which a text is commercial, by purpose of its sender; those of the model where not set."""
 
+    jitter_key: str = field(default="", repr=False)
+    """Decides where below its public caps each sender's suspicious texts end; empty: one is made in ``data_dir``.
+    Machines that share a store need the same."""
+
     recipient_caps: bool = False
     """Whether the profile's caps on what one recipient is sent are in force: they are practice of platforms, not
     statute."""
@@ -241,8 +245,8 @@ class Settings:
             )
         return senders
 
-    def quotas(self, profile: Profile) -> Quotas:
-        """What messages are charged to besides the windows of their senders."""
+    def quotas(self, profile: Profile, jitter_key: bytes) -> Quotas:
+        """What messages are charged to; ``jitter_key`` decides where soft caps are."""
         recipients: dict[str, tuple[tuple[Window, ...], bool, bool]] = {}
         for purpose in PURPOSES if self.policy.recipient_caps else ():
             caps, changed = profile.recipients.get(purpose), self.policy.recipients.get(purpose)
@@ -256,6 +260,9 @@ class Settings:
             recipients,
             {each.system_id: windows_for(_changed((0, 0, 0, 0), each), SET_BY_OPERATOR) for each in self.accounts},
             {each.owner: windows_for(_changed((0, 0, 0, 0), each), SET_BY_OPERATOR) for each in self.owner_caps},
+            profile.campaign,
+            {purpose: caps.soft for purpose, caps in profile.quota.items() if caps.soft is not None},
+            jitter_key,
         )
 
 

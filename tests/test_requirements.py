@@ -1,6 +1,8 @@
-"""Which test proves which requirement of the rules: the table, and that no row points at nothing.
+"""Which test proves which requirement of the rules: the tables, and that no row points at nothing.
 
-The ids are those of the requirements on commercial messages (CN-01 to CN-26).
+The ids of REQUIREMENTS are those of the requirements on commercial messages (CN-01 to CN-26). Those of QUOTAS are numbers
+among the most important testable requirements (9-10 and on), the evasions each mechanism answers (6.1), and the faults
+no quota may fall to.
 """
 
 from __future__ import annotations
@@ -109,6 +111,76 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "CN-26": ("records/test_export.py::test_everything_of_a_provider_between_two_dates",),
 }
 
+QUOTAS: dict[str, tuple[str, ...]] = {
+    "9-10 sliding windows are exact": (
+        "state/test_meters.py::test_windows_are_exact",
+        "state/test_meters.py::test_the_200th_in_an_hour_passes_and_the_201st_does_not",
+        "state/test_meters.py::test_any_messages_on_any_meters_are_admitted_as_by_hand",
+        "relay/test_judging.py::test_a_quota_is_exact_over_two_workers",
+    ),
+    "9-12 threshold hugging is flagged, steady senders are not": (
+        "watch/test_watcher.py::test_198_of_200_an_hour_is_found_within_3_windows",
+        "policy/gaming/test_hugging.py::test_no_steady_sender_at_60_percent_of_its_cap_is_flagged_in_10_000_runs",
+    ),
+    "9-13 rotating senders share the cap of their campaign": (
+        "state/test_campaigns.py::test_ten_rotating_senders_with_one_paraphrased_text_stop_at_the_cap",
+        "relay/test_quota.py::test_ten_people_with_one_offer_stop_at_the_cap_of_the_campaign",
+    ),
+    "9-15 no score scales a hard cap": (
+        "policy/test_quota.py::test_no_score_changes_a_public_cap",
+        "state/test_meters.py::test_soft_caps_hold_for_suspicious_texts_alone",
+    ),
+    "9-16 thresholds by kind of sender, model in each verdict": (
+        "training/test_evaluate.py::test_thresholds_are_in_order_and_within_reach",
+        "classifier/test_scorer.py::test_a_model_is_named_by_its_weights",
+    ),
+    "9-19 parts are counted by policy": (
+        "relay/test_quota.py::test_messages_are_counted_once_however_many_parts",
+        "state/test_ledger.py::test_a_message_begins_with_its_first_part_or_one_sent_again",
+    ),
+    "large caps have a stated error": (
+        "state/test_meters.py::test_slots_never_admit_more_and_refuse_for_a_slot_at_most",
+    ),
+    "spent atomically over workers": ("state/test_meters.py::test_workers_together_never_admit_more_than_any_cap",),
+    "given back when the SMSC rejects": (
+        "state/test_meters.py::test_what_the_smsc_rejects_is_given_back_on_every_meter",
+        "relay/test_judging.py::test_quota_is_given_back_when_the_smsc_rejects",
+    ),
+    "what is refused is never counted": (
+        "state/test_meters.py::test_a_message_fits_every_meter_or_spends_nothing",
+        "relay/test_judging.py::test_what_another_check_refuses_spends_nothing",
+    ),
+    "6.1 just under the cap": (
+        "policy/test_quota.py::test_a_soft_cap_is_below_the_public_one_and_the_same_every_time",
+    ),
+    "6.1 bursts over the edge of a window": (
+        "state/test_meters.py::test_the_200th_in_an_hour_passes_and_the_201st_does_not",
+        "watch/test_watcher.py::test_bursts_over_the_full_hour_are_found_at_the_third",
+    ),
+    "6.1 content variation": (
+        "state/test_campaigns.py::test_paraphrases_over_workers_are_one_campaign_and_other_texts_are_not",
+    ),
+    "6.1 slow drip": (
+        "state/test_meters.py::test_recipients_and_first_contacts_are_counted_by_period",
+        "state/test_meters.py::test_recipients_are_exact_to_2000_and_a_sketch_above",
+    ),
+    "6.1 number enumeration": ("watch/test_watcher.py::test_numbers_counted_up_are_found_in_whatever_order",),
+    "6.1 class laundering": ("watch/test_watcher.py::test_advertisements_over_a_service_port_are_found",),
+    "clocks that jump": (
+        "state/test_meters.py::test_a_clock_that_steps_back_frees_nothing",
+        "state/test_meters.py::test_whoever_wrote_by_a_clock_that_ran_ahead_waits_two_windows_at_most",
+        "state/test_meters.py::test_no_step_of_the_clock_of_a_machine_frees_or_locks_anything",
+    ),
+    "a worker killed, a store restarted": (
+        "state/test_meters.py::test_a_store_that_is_killed_keeps_every_count",
+        "state/test_meters.py::test_what_was_taken_for_a_batch_that_fails_is_given_back",
+        "state/test_ledger.py::test_a_repeated_call_counts_once",
+        "faults/test_killed.py::test_a_killed_worker_takes_only_its_own_links_along",
+        "faults/test_killed.py::test_a_killed_store_is_waited_for_and_nobody_notices",
+    ),
+    "memory for each entry": ("lab/test_quota_memory.py::test_every_kind_of_entry_is_measured_and_linear",),
+}
+
 IDS = [f"CN-{number:02d}" for number in range(1, 27)]
 
 
@@ -122,12 +194,14 @@ def names_in(path: Path) -> frozenset[str]:
 def test_no_requirement_is_missing() -> None:
     assert list(REQUIREMENTS) == IDS
     assert all(REQUIREMENTS.values())
+    assert all(QUOTAS.values())
+    assert {f"9-{number}" for number in (10, 12, 13, 15, 16)} <= {key.partition(" ")[0] for key in QUOTAS}
 
 
 def rows() -> list[ParameterSet]:
     return [
         pytest.param(key, test, id=f"{key}-{test.partition('::')[2]}")
-        for key, tests in REQUIREMENTS.items()
+        for key, tests in (REQUIREMENTS | QUOTAS).items()
         for test in tests
     ]
 

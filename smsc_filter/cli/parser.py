@@ -21,6 +21,7 @@ from smsc_filter.cli import (
     messages,
     models,
     nightly,
+    quota,
     records,
     serving,
     tokens,
@@ -76,7 +77,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     verbs = Verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
     for module in (
         *(serving, messages, consents, appeals, complaints, declines, measures, alarms),
-        *(models, nightly, records, tokens, users),
+        *(models, nightly, quota, records, tokens, users),
     ):
         module.add_verbs(verbs)
     for name, summary, example in LAB:

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from smsc_filter.lab import rig
+from smsc_filter.lab import quota_memory, rig
 from smsc_filter.lab.generator import Outcome, status_name
 from smsc_filter.lab.screen import make_console, make_error_console
 from smsc_filter.lab.traffic import ACCOUNTS, consents
@@ -365,6 +365,9 @@ def shapes_for(names: Sequence[str], messages: int, *, quick: bool) -> list[Shap
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``smsc-filter bench``."""
+    parser.add_argument("what", nargs="?", choices=("speed", "quota-memory"), default="speed",
+                        help="speed of the relay (default), or memory of the state of quotas")  # fmt: skip
+    parser.add_argument("--sample", type=int, default=200_000, help="quota-memory: entries of each kind")
     parser.add_argument("--messages", type=int, help="a batched load (default: 200,000; quick: 30,000)")
     parser.add_argument("--rounds", type=int, help="how often everything is measured (default: 3; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="a first impression in half a minute")
@@ -376,6 +379,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure what the relay costs against none and against a byte splice."""
     console, errors = make_console(), make_error_console()
+    if args.what == "quota-memory":
+        with _progress(errors) as progress:
+            task = progress.add_task("memory of quotas", total=None)
+            quota_memory.show(quota_memory.measure(args.sample, lambda count: progress.advance(task, count)), console)
+        return 0
     messages = args.messages or (30_000 if args.quick else 200_000)
     if messages < 1:
         errors.print("smsc-filter bench: --messages must be at least 1")

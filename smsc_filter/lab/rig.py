@@ -252,6 +252,10 @@ class Relay(Part):
         return time.monotonic() - began
 
 
+RIG_RECIPIENT_CAP: Final = 4096
+"""Of what one recipient of a rig is sent in a minute: as many as are counted exactly."""
+
+
 def configuration(
     folder: Path,
     upstream_port: int,
@@ -268,6 +272,14 @@ def configuration(
         *("[web]", "port = 0"),
         *("[policy]", f'mode = "{mode}"', f'status_style = "{status_style}"'),
     ]
+    if caps is not None:
+        # All there is to count is counted, and nothing of it spent: recipients of a rig hear more than people do.
+        lines.append("recipient_caps = true")
+        for purpose in ("commercial", "service"):
+            lines += (
+                f"[policy.recipients.{purpose}]",
+                *(f"minute_cap = {RIG_RECIPIENT_CAP}", "hour_cap = 0", "day_cap = 0"),
+            )
     for account in accounts:
         lines += (
             "[[accounts]]",
@@ -275,7 +287,11 @@ def configuration(
             f'password = "{account.password}"',
             f'owner = "{account.owner}"',
             "max_binds = 1000",
+            *((f"hour_cap = {caps[0]}", f"day_cap = {caps[1]}") if caps is not None else ()),
         )
+    if caps is not None:
+        for owner in dict.fromkeys(account.owner for account in accounts):
+            lines += ("[[owners]]", f'owner = "{owner}"', f"day_cap = {caps[1]}")
     for account in accounts:
         for address in account.senders:
             lines += (

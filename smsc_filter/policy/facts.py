@@ -58,6 +58,22 @@ class Sender:
     """Whether a long message counts once towards the caps; else each of its parts does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """Whom a sender has written to in the period at hand, see ``[contacts]`` of the profile."""
+
+    distinct: int
+    """Recipients: exact to 2,000, above that within 1 % (a HyperLogLog of 16,384 registers)."""
+    firsts: int
+    """Recipients among them to whom it had not written in the period before either, of whom 2,000 are known."""
+    messages: int
+
+    @property
+    def first_share(self) -> float:
+        """Share of first contacts among the recipients, 0 to 1."""
+        return min(1.0, self.firsts / self.distinct) if self.distinct else 0.0
+
+
 class Facts:
     """What is known of one message besides its text."""
 
@@ -65,6 +81,7 @@ class Facts:
         "cleared",
         "commercial",
         "consent",
+        "contacts",
         "counts",
         "declined",
         "owner",
@@ -93,6 +110,7 @@ class Facts:
         similar: bool = False,
         declined: str | None = None,
         parameters: Parameters | None = None,
+        contacts: Contacts | None = None,
     ) -> None:
         self.owner = owner
         """Of the account that sent the message."""
@@ -121,3 +139,5 @@ class Facts:
         """What the recipient declines that this message would be, as ``policy.wishes`` spells it."""
         self.parameters = parameters
         """What optional parameters mean on this account; None where the rules ask for none."""
+        self.contacts = contacts
+        """Whom the sender wrote to until the batch before; None where it is not counted, or not known yet."""

@@ -1,19 +1,26 @@
-"""How much may be sent: exact sliding windows, per sender, account, owner and recipient.
+"""How much may be sent: exact sliding windows, per sender, account, owner, recipient and campaign.
 
 What a message is charged to, and what a refusal of the store means, is said here. The counting is the store's,
 atomically over all workers: a message fits every window of every gauge it is charged to, or spends nothing.
 
 The public caps are never scaled by any score. A cap in thousands is exact to the message; a larger one is counted in
 ``SLOTS`` slots of time, see ``EXACT_CAP``.
+
+Two things are held tighter for texts that look suspicious: a campaign, texts that say the same in whatever words, has a
+cap over all senders of an owner and over all there are; and a sender has soft caps below its public ones, each at a
+place of its own, so that no edge can be learned.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
 from typing import Final, NamedTuple
 
 from smsc_filter.policy.facts import Facts, Sender, Window
-from smsc_filter.policy.rules import Rules
+from smsc_filter.policy.rules import CampaignCaps, Rules, SoftCaps
 from smsc_filter.policy.verdict import PASS, Cause, Finding, refuse, remark
 from smsc_filter.sms.message import Message
 
@@ -37,6 +44,10 @@ _SENTENCES: Final[Mapping[str, tuple[Cause, str]]] = {
     "recipient": (
         Cause.RECIPIENT_QUOTA_SPENT,
         "the recipient was sent {cap} by {name} within {seconds} s, which is the cap",
+    ),
+    "campaign": (
+        Cause.CAMPAIGN_QUOTA_SPENT,
+        "suspicious texts like this one were sent {cap} times by {name} within {seconds} s, which is the cap",
     ),
 }
 """Kind of a gauge -> why a message is refused by it, and the sentence that says so."""
@@ -99,6 +110,9 @@ class Quotas:
         recipients: Mapping[str, tuple[tuple[Window, ...], bool, bool]] | None = None,
         accounts: Mapping[str, tuple[Window, ...]] | None = None,
         owners: Mapping[str, tuple[Window, ...]] | None = None,
+        campaigns: Mapping[str, CampaignCaps] | None = None,
+        soft: Mapping[str, SoftCaps] | None = None,
+        jitter_key: bytes = b"",
     ) -> None:
         """Charge by the windows of senders, and of what is given besides.
 
@@ -107,7 +121,14 @@ class Quotas:
                 message counts once.
             accounts: by system_id.
             owners: by owner.
+            campaigns: by purpose of the sender.
+            soft: by purpose of the sender, soft caps of windows of senders.
+            jitter_key: decides where between its bounds a soft cap is.
         """
+        self._campaigns = campaigns or {}
+        self._soft = soft or {}
+        self._jitter_key = jitter_key
+        self._suspicion = {purpose: caps.suspicion_percent / 100 for purpose, caps in self._campaigns.items()}
         self._recipients = recipients or {}
         self._accounts = {
             name: Use(Gauge("account", "a", name, windows), name)
@@ -117,6 +138,10 @@ class Quotas:
         self._owners = {
             name: Use(Gauge("owner", "o", name, windows), name) for name, windows in (owners or {}).items() if windows
         }
+        self.suspects = bool(self._campaigns)
+        """Whether any text can be suspicious."""
+        self.campaign_seconds = max((caps.hours for caps in self._campaigns.values()), default=0) * 3600
+        """The longest window of a campaign."""
         self._gauges: dict[str, Gauge] = {}
         self._known: dict[tuple[int, str], tuple[Sender, Charge | None, Gauge | None]] = {}
 
@@ -137,11 +162,41 @@ class Quotas:
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         account, owner = self._accounts.get(system_id), self._owners.get(sender.owner)
-        its = sender_use(sender) if sender.windows else None
+        its = sender_use(replace(sender, windows=self.windows_of(sender))) if sender.windows else None
         uses = tuple(use for use in (its, account, owner) if use is not None)
         learnt = sender, Charge(uses) if uses else None, self._recipient_gauge(sender)
         self._known[id(sender), system_id] = learnt
         return learnt
+
+    def windows_of(self, sender: Sender) -> tuple[Window, ...]:
+        """The windows of a sender, with the soft caps of that address."""
+        soft = self._soft.get(sender.purpose)
+        if soft is None:
+            return sender.windows
+        return tuple(
+            replace(window, soft=soft_cap(window, sender.address, soft, self._jitter_key)) for window in sender.windows
+        )
+
+    def suspicious(self, facts: Facts) -> bool:
+        """Whether a text is counted with those like it, and held to soft caps."""
+        sender = facts.sender
+        return sender is not None and facts.score >= self._suspicion.get(sender.purpose, inf)
+
+    def with_campaign(self, charge: Charge, sender: Sender, campaign: str) -> Charge:
+        """``charge`` and what a text of a campaign is charged to besides."""
+        caps = self._campaigns[sender.purpose]
+        own = charge.own
+        for cap, prefix, whose in (
+            (caps.owner, f"c{sender.purpose}/{sender.owner}/", f"senders of {sender.owner}"),
+            (caps.all, f"c{sender.purpose}/", "all senders"),
+        ):
+            if cap:
+                gauge = self._gauges.get(prefix)
+                if gauge is None:
+                    window = Window(caps.hours * 3600, cap, caps.article)
+                    gauge = self._gauges[prefix] = Gauge("campaign", prefix, whose, (window,), per_message=True)
+                own += (Use(gauge, campaign),)
+        return Charge(charge.shared, own)
 
     def _recipient_gauge(self, sender: Sender) -> Gauge | None:
         found = self._recipients.get(sender.purpose)
@@ -159,6 +214,17 @@ class Quotas:
 def sender_use(sender: Sender) -> Use:
     """What the messages of a sender are charged to for its own caps."""
     return Use(Gauge("sender", "s", sender.address, sender.windows, per_message=sender.per_message), sender.address)
+
+
+def soft_cap(window: Window, address: str, soft: SoftCaps, key: bytes) -> int:
+    """Where suspicious texts of one address end within a window: the same every time, spread evenly between the bounds.
+
+    At least 1, at most the public cap.
+    """
+    told = hmac.digest(key, f"{address}/{window.seconds}".encode("utf-8", "surrogatepass"), "sha256")
+    share = int.from_bytes(told[:8], "big") / 2**64
+    least, most = window.cap * soft.least_percent / 100, window.cap * soft.most_percent / 100
+    return max(1, round(least + (most - least) * share))
 
 
 def as_part(charge: Charge) -> Charge | None:

@@ -41,6 +41,29 @@ class Duty:
 
 Counted = Literal["parts", "messages"]
 
+Percent = Annotated[int, Field(ge=1, le=100)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftCaps:
+    """``[quota.PURPOSE.soft]``: where suspicious texts of a sender end, below its public caps.
+
+    Each sender has its own place between the two, from a keyed hash of its address: the same every day, known to who
+    holds the key, and not to be learned by trying with another number.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    least_percent: Percent
+    """Of the public cap."""
+    most_percent: Percent
+    article: str
+    seen: bool
+
+    def __post_init__(self) -> None:
+        if self.least_percent > self.most_percent:
+            raise ValueError(f"least_percent {self.least_percent} is more than most_percent {self.most_percent}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
@@ -54,6 +77,7 @@ class Caps:
     week: int = 0
     counted: Counted = "parts"
     """"parts": every submit_sm; "messages": a long message once, however many parts it has."""
+    soft: SoftCaps | None = None
     article: str
     seen: bool
 
@@ -65,6 +89,40 @@ class Caps:
     def figures(self) -> tuple[int, int, int, int]:
         """The caps in the order of ``policy.quota.SECONDS``."""
         return self.minute, self.hour, self.day, self.week
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignCaps:
+    """``[campaign.PURPOSE]``: how often texts that say the same in whatever words are sent by senders of a kind.
+
+    Counted are texts that are scored ``suspicion_percent`` or more: a greeting that everybody forwards is none of
+    them, however often it goes.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    hours: Annotated[int, Field(ge=1, le=168)]
+    """Length of the window."""
+    owner: Annotated[int, Field(ge=0)]
+    """Messages of all senders of one owner; 0: no cap."""
+    all: Annotated[int, Field(ge=0)]
+    """Messages of all senders there are; 0: no cap."""
+    suspicion_percent: Percent
+    article: str
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactRules:
+    """``[contacts]``: whose recipients are counted."""
+
+    __pydantic_config__ = _STRICT
+
+    purposes: tuple[Literal["commercial", "service", "person"], ...]
+    days: Annotated[int, Field(ge=1, le=90)]
+    """Recipients are counted anew every so many days, and a recipient of the days before is no first contact."""
+    article: str
+    seen: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,14 +357,18 @@ class Profile:
     template: TemplateRules | None = None
     recipients: dict[str, RecipientCaps] = field(default_factory=dict)
     """By purpose of the sender; in force where the operator sets ``recipient_caps``."""
+    campaign: dict[str, CampaignCaps] = field(default_factory=dict)
+    """By purpose of the sender; no cap for purposes that are not named."""
+    contacts: ContactRules | None = None
     categories: dict[str, str] = field(default_factory=dict)
     """Of a preference register: its code -> the name it has in wishes."""
 
     def __post_init__(self) -> None:
         if set(self.quota) != set(PURPOSES):
             raise ValueError(f"quota has to speak of {', '.join(PURPOSES)}")
-        if unknown := set(self.recipients) - set(PURPOSES):
-            raise ValueError(f"recipients: {', '.join(sorted(unknown))} is none of {', '.join(PURPOSES)}")
+        for name, purposes in (("recipients", self.recipients), ("campaign", self.campaign)):
+            if unknown := set(purposes) - set(PURPOSES):
+                raise ValueError(f"{name}: {', '.join(sorted(unknown))} is none of {', '.join(PURPOSES)}")
         if unknown := set(self.languages) - set(language_names()):
             raise ValueError(f"languages: {', '.join(sorted(unknown))} is none of {', '.join(language_names())}")
         Zones(self.zones)
@@ -335,6 +397,7 @@ class Rules:
     zones: Zones = field(compare=False)
     quiet: QuietHours | None = None
     template: TemplateRules | None = None
+    contacts: ContactRules | None = None
     prohibited: re.Pattern[str] | None = field(default=None, compare=False)
 
 
@@ -412,6 +475,7 @@ def make_rules(profile: Profile, thresholds: Mapping[str, float], prohibited: re
         zones=Zones(profile.zones),
         quiet=profile.quiet,
         template=profile.template,
+        contacts=profile.contacts,
         prohibited=prohibited,
     )
 

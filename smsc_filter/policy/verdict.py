@@ -35,6 +35,7 @@ class Cause(Enum):
     WRONG_CHAIN = "chain-hash-mismatch", 0x0432, CommandStatus.ESME_RINVOPTPARAMVAL
     QUOTA_SPENT = "quota-spent", CommandStatus.ESME_RTHROTTLED, CommandStatus.ESME_RTHROTTLED
     RECIPIENT_QUOTA_SPENT = "recipient-quota-spent", 0x0440, CommandStatus.ESME_RINVDSTADR
+    CAMPAIGN_QUOTA_SPENT = "campaign-quota-spent", 0x0441, CommandStatus.ESME_RSUBMITFAIL
     STORE_UNAVAILABLE = "store-unavailable", CommandStatus.ESME_RSYSERR, CommandStatus.ESME_RSYSERR
     UPSTREAM_UNAVAILABLE = "upstream-unavailable", CommandStatus.ESME_RMSGQFUL, CommandStatus.ESME_RMSGQFUL
 

@@ -17,7 +17,7 @@ import structlog
 from smsc_filter.classifier.scorer import KINDS, Scorer
 from smsc_filter.policy.appeal import Whitelist
 from smsc_filter.policy.consent import REFUSALS, asked_already
-from smsc_filter.policy.facts import ConsentState, Facts, Sender
+from smsc_filter.policy.facts import ConsentState, Contacts, Facts, Sender
 from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.judge import judge
 from smsc_filter.policy.likeness import alike, sketch
@@ -28,6 +28,7 @@ from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.template import Parameters
 from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
 from smsc_filter.policy.whitelist import WhitelistEntry
+from smsc_filter.relay.campaigns import Campaigns
 from smsc_filter.relay.link import Halt, Link
 from smsc_filter.relay.requests import Requests
 from smsc_filter.smpp.pdu import Pdu
@@ -64,6 +65,9 @@ OUTCOME_SECONDS: Final = 0.05
 """How long outcomes are gathered before they are put on record."""
 
 MAX_OUTCOMES: Final = 512
+
+MOST_CONTACTS: Final = 65_536
+"""Senders of whom is remembered to how many they wrote."""
 
 MAX_SKETCHES: Final = 4096
 """Texts whose sketch is remembered."""
@@ -157,15 +161,18 @@ class Exchange:
         spool: Callable[[BatchHeader, Sequence[list[object]]], None],
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
+        elapsed: Callable[[float], float] = float,
     ) -> None:
         """Judge by ``rules``, at times ``clock()`` in seconds since the epoch.
 
-        ``spool`` keeps the records of batches that the store did not take.
+        ``spool`` keeps the records of batches that the store did not take; ``elapsed`` makes of a time of the clock one
+        that quotas are counted by.
         """
         self.ledger = ledger
         self._judging = Judging(scorer, rules)
         self.registry = registry
         self.quotas = quotas or Quotas()
+        self._campaigns = Campaigns(ledger, self.quotas.campaign_seconds)
         self.whitelist = Whitelist()
         self.measures = Measures()
         self.consents = Consents(ledger, ledger.partitions)
@@ -179,6 +186,10 @@ class Exchange:
         self._mode = "observe" if observe else "enforce"
         self._statuses = {cause: cause.standard_status if standard_status else cause.status for cause in Cause}
         ledger.statuses = self._statuses
+        if rules.contacts is not None:
+            ledger.contact_seconds = rules.contacts.days * 86_400
+        self._contacts: dict[str, Contacts] = {}
+        self._elapsed = elapsed
         self._spool = spool
         self._loop = loop
         self._clock = clock
@@ -325,6 +336,7 @@ class Exchange:
     ) -> None:
         """Judge a batch and answer or forward every message in it."""
         now = self._clock()
+        spent_at = self._elapsed(now)
         judging = self._judging
         began = perf_counter()
         meter = self.meter
@@ -333,7 +345,7 @@ class Exchange:
         forwarding = False
         try:
             try:
-                verdicts, rows, charges = await self._judge(batch, judging, now)
+                verdicts, rows, charges = await self._judge(batch, judging, now, spent_at)
             except StoreUnavailable as error:
                 log.error("store-unavailable", detail=str(error), messages=len(batch))
                 meter.store_failures += 1
@@ -342,7 +354,7 @@ class Exchange:
             if before is not None:
                 await before
             forwarding = True
-            self._forward(batch, verdicts, rows, charges, int(now * 1000))
+            self._forward(batch, verdicts, rows, charges, int(spent_at * 1000))
             meter.stages["batch"].add(perf_counter() - began, len(batch))
         except BaseException:
             # Whatever goes wrong with one batch, no provider waits for ever and the next batch goes on.
@@ -354,9 +366,9 @@ class Exchange:
             done.set_result(None)
 
     async def _judge(
-        self, batch: list[Arrival], judging: Judging, now: float
+        self, batch: list[Arrival], judging: Judging, now: float, spent_at: float
     ) -> tuple[list[Verdict], list[list[object]], list[Charge | None]]:
-        """Verdicts on a batch, on record: spent and durable once this returns.
+        """Verdicts on a batch, on record: spent, at ``spent_at``, and durable once this returns.
 
         Raises:
             StoreUnavailable: they are not.
@@ -372,6 +384,7 @@ class Exchange:
             verdicts.append(verdict)
             charges.append(charge(known, origin.system_id, message.recipient) if verdict.cause is None else None)
         stages["judge"].add(perf_counter() - began, len(batch))
+        suspicious = await self._charge_campaigns(batch, facts, charges, now)
         together = self._count_messages(seen, facts, charges) if seen else {}
         first_id = self._first_id(len(batch), now)
         asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
@@ -380,7 +393,16 @@ class Exchange:
         rows = self._rows(first_id, batch, verdicts, facts, kinds)
         began = perf_counter()
         try:
-            refusals = await self.ledger.spend(now, self._header(judging, now), rows, charges, together=together)
+            refusals = await self.ledger.spend(
+                spent_at,
+                self._header(judging, now),
+                rows,
+                charges,
+                suspicious=suspicious,
+                together=together,
+                writers=self._writers(facts, verdicts),
+                contacts=self._contacts,
+            )
             stages["spend"].add(perf_counter() - began, len(batch))
         except StoreUnavailable:
             for index in asking:
@@ -398,6 +420,37 @@ class Exchange:
         if refused_parts and not self._observe:
             await self.ledger.refuse_parts(refused_parts)
         return verdicts, rows, charges
+
+    def _writers(self, facts: Sequence[Facts], verdicts: Sequence[Verdict]) -> dict[str, list[int]]:
+        """Senders whose recipients are counted, and which of their messages go on as far as is known."""
+        writers: dict[str, list[int]] = {}
+        rules = self.rules.contacts
+        if rules is not None:
+            for index, (known, verdict) in enumerate(zip(facts, verdicts, strict=True)):
+                if verdict.cause is None and known.sender is not None and known.sender.purpose in rules.purposes:
+                    writers.setdefault(known.sender.address, []).append(index)
+        return writers
+
+    async def _charge_campaigns(
+        self, batch: list[Arrival], facts: Sequence[Facts], charges: list[Charge | None], now: float
+    ) -> list[int]:
+        """Charge suspicious texts to the campaigns they belong to; returns which they are.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        if not self.quotas.suspects:
+            return []
+        suspects = self.quotas.suspicious
+        found = [at for at, charge in enumerate(charges) if charge is not None and suspects(facts[at])]
+        if found:
+            campaigns = await self._campaigns.find([batch[at][1].text for at in found], now)
+            for at, campaign in zip(found, campaigns, strict=True):
+                charge, sender = charges[at], facts[at].sender
+                assert charge is not None
+                assert sender is not None
+                charges[at] = self.quotas.with_campaign(charge, sender, campaign)
+        return found
 
     @staticmethod
     def _count_messages(
@@ -557,6 +610,14 @@ class Exchange:
             facts[index].cleared = facts[index].cleared or entry
         for index in uncounted:
             facts[index].counts = False
+        if self.rules.contacts is not None:
+            if len(self._contacts) > MOST_CONTACTS:
+                self._contacts.clear()
+            contacts_of = self._contacts.get
+            purposes = self.rules.contacts.purposes
+            for sender, known_facts in zip(senders, facts, strict=True):
+                if sender is not None and sender.purpose in purposes:
+                    known_facts.contacts = contacts_of(sender.address)
         if self.rules.template is not None:
             for (origin, _, _), known_facts in zip(batch, facts, strict=True):
                 known_facts.parameters = origin.parameters

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -97,6 +101,22 @@ def make_registry(settings: Settings, tuning: Tuning = NO_TUNING) -> Registry:
     """The registered senders, with the caps that hold for them."""
     profile = tuned_profile(read_profile(settings.policy.profile), tuning)
     return Registry(settings.registered(profile), settings.numbers)
+
+
+def jitter_key(settings: Settings) -> bytes:
+    """The key of soft caps: that of the configuration, or one of this installation, made when first needed."""
+    if settings.policy.jitter_key:
+        return settings.policy.jitter_key.encode()
+    path = settings.data_dir / "jitter.key"
+    if not path.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=settings.data_dir, delete=False) as file:
+            file.write(secrets.token_bytes(32))
+        # Of several processes that find none, one's is kept, whole.
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
+        Path(file.name).unlink()
+    return path.read_bytes()
 
 
 def embedded_store(settings: Settings) -> EmbeddedStore | None:

@@ -27,6 +27,7 @@ from smsc_filter.relay.listener import server_tls
 from smsc_filter.service.build import embedded_store, load_rules, model_folder, open_records
 from smsc_filter.service.child import CLOSED, READY, Child
 from smsc_filter.settings import Settings, SettingsError, read_settings
+from smsc_filter.state.clock import time_anchor
 from smsc_filter.telemetry import configure_logging
 
 log = structlog.get_logger()
@@ -78,7 +79,7 @@ class Supervisor:
         if self._store is not None:
             self._store.start()
             url = self._store.url
-        common = {"url": url, "owners": owners}
+        common = {"url": url, "owners": owners, "anchor": time_anchor()}
         recorder = Child("recorder", {**common, "number": 0}, self._config)
         self._workers = [
             Child("worker", {**common, "number": number}, self._config) for number in range(settings.listen.workers)

@@ -29,6 +29,7 @@ from smsc_filter.relay.listener import Switchboard, server_tls
 from smsc_filter.relay.notices import Notices
 from smsc_filter.service.build import (
     NO_TUNING,
+    jitter_key,
     load_rules,
     make_registry,
     model_folder,
@@ -38,6 +39,7 @@ from smsc_filter.service.build import (
 from smsc_filter.service.child import CLOSED, READY
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state import figures
+from smsc_filter.state.clock import SteadyClock
 from smsc_filter.state.ledger import BIND_SECONDS, Ledger
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
@@ -57,8 +59,8 @@ GC_THRESHOLD: Final = 100_000
 class Worker:
     """One process that relays."""
 
-    def __init__(self, settings: Settings, number: int, url: str, owners: dict[str, int]) -> None:
-        """Build everything a worker needs; ``owners`` are the ids of owners by name."""
+    def __init__(self, settings: Settings, number: int, url: str, owners: dict[str, int], anchor: float) -> None:
+        """Build everything a worker needs; ``owners`` are the ids of owners by name, ``anchor`` that of the clock."""
         loop = asyncio.get_running_loop()
         self._settings = settings
         name = f"{settings.node}.{number}.{os.getpid()}"
@@ -76,13 +78,14 @@ class Worker:
             scorer,
             rules,
             registry,
-            quotas=settings.quotas(read_profile(settings.policy.profile)),
+            quotas=settings.quotas(read_profile(settings.policy.profile), jitter_key(settings)),
             worker=settings.node << 4 | number,
             observe=settings.policy.mode == "observe",
             standard_status=settings.policy.status_style == "standard",
             spool=self._keep_on_disk,
             loop=loop,
             clock=time.time,
+            elapsed=SteadyClock(anchor).at,
         )
         self.board = Switchboard(
             exchange=self.exchange,
@@ -206,7 +209,7 @@ async def run_worker(settings: Settings, control: socket.socket) -> None:
     """A worker's life: connections come over ``control``; its end is the end of the supervisor."""
     loop = asyncio.get_running_loop()
     start = orjson.loads(control.recv(1 << 20))
-    worker = Worker(settings, start["number"], start["url"], start["owners"])
+    worker = Worker(settings, start["number"], start["url"], start["owners"], start["anchor"])
     await worker.refresh()
     stop = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()

@@ -142,6 +142,7 @@ class EmbeddedStore:
                 *("--dir", str(self.folder.resolve()), "--logfile", "valkey.log", "--daemonize", "no"),
                 *("--appendonly", "yes", "--appendfsync", self._fsync, "--save", ""),
                 *("--auto-aof-rewrite-min-size", "256mb", "--maxmemory-policy", "noeviction"),
+                *("--set-max-intset-entries", "2000"),
                 *("--hash-max-listpack-entries", "512", "--hash-max-listpack-value", "64"),
             ],
             stdin=subprocess.DEVNULL,

@@ -125,6 +125,22 @@ def slots_key(partition: int, prefix: str, name: str, seconds: int) -> str:
     return f"{{p{partition}}}w{seconds}{prefix}{name}"
 
 
+def contacts_keys(partition: int, sender: str, period: int) -> tuple[str, str, str, str]:
+    """Whom a sender writes to: its recipients of a period, of the one before, a sketch of those too many, counts."""
+    head = f"{{p{partition}}}n"
+    return (
+        f"{head}{period}:{sender}",
+        f"{head}{period - 1}:{sender}",
+        f"{head}s{period}:{sender}",
+        f"{head}c{period}:{sender}",
+    )
+
+
+def bands_prefix() -> str:
+    """What keys of the bands of sketches begin with. Campaigns are few, so one partition finds them all."""
+    return f"{tag(0)}k"
+
+
 def parts_key(partition: int, source: str, recipient: str, reference: int, total: int) -> str:
     """The parts seen of one long message. Not of one bind: parts may come over several."""
     return f"{{p{partition}}}m{source}>{recipient}>{reference}/{total}"

@@ -21,19 +21,21 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from smsc_filter.policy.facts import ConsentState
-from smsc_filter.policy.quota import EXACT_CAP, Charge, Gauge, Use
+from smsc_filter.policy.facts import ConsentState, Contacts
+from smsc_filter.policy.likeness import ALIKE_PLACES
+from smsc_filter.policy.quota import Charge, Gauge, Use
 from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow, pack_batch, pack_outcomes
 from smsc_filter.policy.verdict import Cause, Finding
 from smsc_filter.sms.udh import Part
 from smsc_filter.state import keys
-from smsc_filter.state.meters import Order, Owed, Plan, Returns
+from smsc_filter.state.meters import Order, Owed, Plan, Returns, plans_of
 from smsc_filter.state.settings import StateSettings
 
 RETRY_SECONDS: Final = 0.02
 """Pause before a call is tried again while the store is away."""
 
 SOURCE: Final = ROW.index("source")
+RECIPIENT: Final = ROW.index("recipient")
 CAUSE: Final = ROW.index("cause")
 STATUS: Final = ROW.index("command_status")
 FINDINGS: Final = ROW.index("findings")
@@ -160,10 +162,13 @@ class Ledger:
         self.keep_sketches_ms = 30 * 86_400_000
         """How long the sketch of a text is kept in case it is refused; whoever knows the rules sets it."""
         self._look_up = Script("look_up")
+        self.contact_seconds = 7 * 86_400
+        """How long a period is in which recipients of a sender are counted; whoever knows the rules sets it."""
         self.statuses: Mapping[Cause, int] = {cause: cause.status for cause in Cause}
         """What providers are told of each cause."""
         self._spend = Script("meters", "spend")
         self._settle = Script("meters", "settle")
+        self._campaigns = Script("campaigns")
         self._bind = Script("bind")
         # Unlike any number of an earlier process of the same name, and exact as a double.
         self._batches = [int(time.time() * 1000) * 1000] * settings.partitions
@@ -290,6 +295,20 @@ class Ledger:
             except (RedisError, OSError) as error:
                 raise StoreUnavailable(str(error)) from error
 
+    async def campaigns(self, sketches: Sequence[bytes], keep_seconds: int) -> list[bytes]:
+        """The sketch of the first text of the campaign that each text belongs to; its own where it begins one.
+
+        Args:
+            sketches: of texts, see ``policy.likeness``.
+            keep_seconds: how long a campaign is remembered after its last text.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        arguments: list[Argument] = [keys.bands_prefix(), keep_seconds * 1000, ALIKE_PLACES, *sketches]
+        leaders: list[bytes] = await self._call(self._campaigns, [keys.decisions_key(0)], arguments)
+        return leaders
+
     async def spend(
         self,
         now: float,
@@ -299,6 +318,8 @@ class Ledger:
         *,
         suspicious: Sequence[int] = (),
         together: Mapping[int, Sequence[int]] | None = None,
+        writers: Mapping[str, Sequence[int]] | None = None,
+        contacts: dict[str, Contacts] | None = None,
     ) -> dict[int, Finding]:
         """Spend what a batch is charged and put its decisions in the durable stream.
 
@@ -315,6 +336,8 @@ class Ledger:
             charges: what each of the n messages is charged to, None for nothing.
             suspicious: rows that soft caps hold for.
             together: row -> rows of the same long message, which are refused with it.
+            writers: sender address -> its rows, for senders whose recipients are counted, see ``contact_seconds``.
+            contacts: takes what is counted of those senders now.
 
         Returns:
             Row -> why it is refused, for those that do not fit.
@@ -327,11 +350,12 @@ class Ledger:
             order["s"] = suspicious
         if together:
             order["t"] = {str(row): others for row, others in together.items()}
+        found = {} if contacts is None else contacts
         if self.partitions == 1:
             here = {0: Order(0)}
             self._gather(here, charges)
-            return await self._spend_in(here[0], now, pack_batch(header, rows), order)
-        return await self._spend_over(now, header, rows, charges, order)
+            return await self._spend_in(here[0], now, pack_batch(header, rows), order, rows, writers, found)
+        return await self._spend_over(now, header, rows, charges, order, writers, found)
 
     async def _spend_over(
         self,
@@ -340,6 +364,8 @@ class Ledger:
         rows: Sequence[list[Any]],
         charges: Sequence[Charge | None],
         order: Mapping[str, Any],
+        writers: Mapping[str, Sequence[int]] | None,
+        contacts: dict[str, Contacts],
     ) -> dict[int, Finding]:
         """The same over several partitions."""
         homes = [self._home(row[SOURCE]) for row in rows]
@@ -377,7 +403,21 @@ class Ledger:
             for index, home in enumerate(homes):
                 shards.setdefault(home, []).append(index)
             at_home = [
-                self._spend_at_home(home, indexes, now, pack_batch(header, [rows[i] for i in indexes]), near, order)
+                self._spend_at_home(
+                    home,
+                    indexes,
+                    now,
+                    header,
+                    rows,
+                    near,
+                    order,
+                    {
+                        address: [row for row in its if row not in refusals]
+                        for address, its in (writers or {}).items()
+                        if self._home(address) == home
+                    },
+                    contacts,
+                )
                 for home, indexes in shards.items()
             ]
             for found in await asyncio.gather(*at_home, return_exceptions=True):
@@ -397,9 +437,12 @@ class Ledger:
         partition: int,
         indexes: Sequence[int],
         now: float,
-        records: bytes,
+        header: BatchHeader,
+        rows: Sequence[list[Any]],
         charges: Sequence[Charge | None],
         order: Mapping[str, Any],
+        writers: Mapping[str, Sequence[int]],
+        contacts: dict[str, Contacts],
     ) -> dict[int, Finding]:
         """Spend what belongs to the partition of the senders, with the records of their messages."""
         place = {index: at for at, index in enumerate(indexes)}
@@ -414,7 +457,9 @@ class Ledger:
                 for row, others in order["t"].items()
                 if int(row) in place
             }
-        found = await self._spend_in(here[partition], now, records, mine)
+        its = [rows[index] for index in indexes]
+        wrote = {address: [place[row] for row in of_it] for address, of_it in writers.items() if of_it}
+        found = await self._spend_in(here[partition], now, pack_batch(header, its), mine, its, wrote, contacts)
         return {indexes[at]: finding for at, finding in found.items()}
 
     def _home(self, name: str) -> int:
@@ -451,27 +496,36 @@ class Ledger:
         """How the store keeps a gauge; remembered."""
         if len(self._plans) >= MOST_PLANS:
             self._plans.clear()
-        exact = [window for window in gauge.windows if window.cap <= EXACT_CAP]
-        plans = [Plan(gauge, exact, slotted=False, statuses=self.statuses)] if exact else []
-        plans += [
-            Plan(gauge, [window], slotted=True, statuses=self.statuses)
-            for window in gauge.windows
-            if window.cap > EXACT_CAP
-        ]
-        self._plans[gauge] = tuple(plans)
+        self._plans[gauge] = plans_of(gauge, self.statuses)
         return self._plans[gauge]
 
-    async def _spend_in(self, order: Order, now: float, records: bytes, also: Mapping[str, Any]) -> dict[int, Finding]:
+    async def _spend_in(
+        self,
+        order: Order,
+        now: float,
+        records: bytes,
+        also: Mapping[str, Any],
+        rows: Sequence[list[Any]] = (),
+        writers: Mapping[str, Sequence[int]] | None = None,
+        contacts: dict[str, Contacts] | None = None,
+    ) -> dict[int, Finding]:
         """Spend an order; ``records`` are those of its rows, b"" where they are kept elsewhere."""
         partition = order.partition
-        told = orjson.dumps(
-            {"p": [plan.order for plan in order.plans], "m": list(order.meters.values()), **also},
-        )
-        arguments: list[Argument] = [self._next_batch(partition), int(now * 1000), records, told]
+        names = [keys.decisions_key(partition), keys.applied_key(partition, self._worker), *order.meters]
+        told = {"p": [plan.order for plan in order.plans], "m": list(order.meters.values()), **also}
+        if writers:
+            period = int(now // self.contact_seconds)
+            told["k"] = 2 * self.contact_seconds * 1000
+            told["c"] = [[value for row in its for value in (row, rows[row][RECIPIENT])] for its in writers.values()]
+            for address in writers:
+                names += keys.contacts_keys(partition, address, period)
+        arguments: list[Argument] = [self._next_batch(partition), int(now * 1000), records, orjson.dumps(told)]
         for plan in order.plans:
             arguments += plan.tails
-        names = [keys.decisions_key(partition), keys.applied_key(partition, self._worker), *order.meters]
-        refused = await self._call(self._spend, names, arguments)
+        refused, counts = await self._call(self._spend, names, arguments)
+        if writers and contacts is not None:
+            for at, address in enumerate(writers):
+                contacts[address] = Contacts(*counts[3 * at : 3 * at + 3])
         reasons: dict[tuple[int, int], Finding] = {}
         refusals = {}
         for row, meter, window in zip(refused[::3], refused[1::3], refused[2::3], strict=True):

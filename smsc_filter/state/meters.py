@@ -6,6 +6,7 @@ are counted exactly, and one for each that is counted in slots of time.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
@@ -13,12 +14,23 @@ from typing import Final
 import orjson
 
 from smsc_filter.policy.facts import Window
-from smsc_filter.policy.quota import Gauge
+from smsc_filter.policy.quota import EXACT_CAP, SLOTS, Gauge
 from smsc_filter.policy.verdict import Cause, Finding
 from smsc_filter.state import keys
 
 LOG: Final = 0
 SLOTTED: Final = 1
+
+TIME_OCTETS: Final = 6
+"""Of an entry of a log."""
+
+
+def plans_of(gauge: Gauge, statuses: Mapping[Cause, int]) -> tuple[Plan, ...]:
+    """How the store keeps a gauge: one plan for all that is counted exactly, one for each window in slots."""
+    exact = [window for window in gauge.windows if window.cap <= EXACT_CAP]
+    large = [window for window in gauge.windows if window.cap > EXACT_CAP]
+    plans = [Plan(gauge, exact, slotted=False, statuses=statuses)] if exact else []
+    return (*plans, *(Plan(gauge, [window], slotted=True, statuses=statuses) for window in large))
 
 
 class Plan:
@@ -122,3 +134,25 @@ class Owed:
                     returned = (key, self._spent_at_ms, number, order.plans[plan].slots_ms)
                     shards.setdefault(order.partition, []).append(returned)
         return shards
+
+
+def used(plan: Plan, kept: bytes, now_ms: int) -> list[int]:
+    """How much of each window of a plan is used at ``now_ms``, from what the store keeps of it.
+
+    What a clock that ran ahead wrote counts as if it were of now, as it does when it is next spent.
+    """
+    if plan.slotted:
+        return [_used_in_slots(kept, now_ms, plan.slots_ms)]
+    times = [int.from_bytes(kept[at : at + TIME_OCTETS], "big") for at in range(0, len(kept), TIME_OCTETS)]
+    return [sum(each > now_ms - window.seconds * 1000 for each in times) for window in plan.windows]
+
+
+def _used_in_slots(kept: bytes, now_ms: int, length_ms: int) -> int:
+    if not kept:
+        return 0
+    last, before, current = map(int, struct.unpack_from(">ddd", kept))
+    slot = max(now_ms // -(-length_ms // SLOTS), last)
+    if slot > last + SLOTS:
+        return 0
+    ring = struct.unpack_from(f">{SLOTS + 1}I", kept, struct.calcsize(">ddd"))
+    return before + current - sum(int(ring[gone % (SLOTS + 1)]) for gone in range(last - SLOTS, slot - SLOTS))

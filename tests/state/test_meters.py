@@ -6,6 +6,7 @@ Schedules are generated in milliseconds, short windows make their edges frequent
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,12 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from smsc_filter.policy.facts import Sender, Window
+from smsc_filter.policy.facts import Contacts, Sender, Window
 from smsc_filter.policy.quota import EXACT_CAP, SLOTS, Charge, Gauge, Use
-from smsc_filter.policy.verdict import Finding
+from smsc_filter.policy.verdict import Cause, Finding
 from smsc_filter.state import keys
+from smsc_filter.state.clock import SteadyClock, time_anchor
 from smsc_filter.state.embedded import EmbeddedStore
 from smsc_filter.state.ledger import GiveBack, Ledger, StoreUnavailable
+from smsc_filter.state.meters import plans_of, used
 from tests.records.helpers import header, row
 from tests.relay.harness import short_folder
 
@@ -498,5 +501,127 @@ def test_what_was_taken_for_a_batch_that_fails_is_given_back(store: EmbeddedStor
                     await spend_all(ledger, [Charge((sender, owner))] * 3, START_MS)
             client.delete(keys.decisions_key(home))
             assert sorted(await spend_all(ledger, [Charge((sender, owner))] * 5, START_MS + 1)) == [4]
+
+    asyncio.run(scenario())
+
+
+# Whom a sender writes to.
+
+
+async def write_to(ledger: Ledger, recipients: Sequence[str], now_ms: int, by: str = "8613900000001") -> Contacts:
+    """One batch of a sender without caps."""
+    rows = rows_of(len(recipients), by)
+    for values, recipient in zip(rows, recipients, strict=True):
+        values[4] = recipient
+    contacts: dict[str, Contacts] = {}
+    await ledger.spend(
+        now_ms / 1000, header(), rows, [None] * len(rows), writers={by: range(len(rows))}, contacts=contacts
+    )
+    return contacts[by]
+
+
+@pytest.mark.parametrize("partitions", PARTITIONS)
+def test_recipients_and_first_contacts_are_counted_by_period(
+    store: EmbeddedStore, client: Redis, partitions: int
+) -> None:
+    week = 7 * 86_400_000
+    begin = START_MS // week * week
+
+    async def scenario() -> None:
+        async with ledger_at(store.url, partitions=partitions) as ledger:
+            assert await write_to(ledger, ["8613800000001", "8613800000002", "8613800000001"], begin) == Contacts(
+                2, 2, 3
+            )
+            assert await write_to(ledger, ["8613800000002"], begin + 1000) == Contacts(2, 2, 4)
+            # Of the next period: one who was written to before, and one who was not.
+            assert await write_to(ledger, ["8613800000002", "friends"], begin + week) == Contacts(2, 1, 2)
+            assert await write_to(ledger, ["8613800000002"], begin + 3 * week) == Contacts(1, 1, 1)
+            assert Contacts(4, 1, 9).first_share == 0.25
+            assert Contacts(0, 0, 0).first_share == 0.0
+
+    asyncio.run(scenario())
+
+
+def test_recipients_are_exact_to_2000_and_a_sketch_above(store: EmbeddedStore, client: Redis) -> None:
+    async def scenario() -> None:
+        async with ledger_at(store.url) as ledger:
+            for batch in range(8):
+                found = await write_to(ledger, [f"86138{batch * 250 + at:08}" for at in range(250)], START_MS)
+                assert found == Contacts((batch + 1) * 250, (batch + 1) * 250, (batch + 1) * 250)
+            for batch in range(8, 40):
+                found = await write_to(ledger, [f"86138{batch * 250 + at:08}" for at in range(250)] * 2, START_MS)
+            assert abs(found.distinct - 10_000) <= 200
+            assert abs(found.firsts - 10_000) <= 200
+            again = await write_to(ledger, [f"86138{at:08}" for at in range(1000)], START_MS)
+            assert (again.distinct, again.firsts) == (found.distinct, found.firsts)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_refused_is_no_contact(store: EmbeddedStore, client: Redis) -> None:
+    by = sender_with((3600, 2))
+
+    async def scenario() -> None:
+        async with ledger_at(store.url) as ledger:
+            rows = rows_of(3, by.address)
+            for at, values in enumerate(rows):
+                values[4] = f"861380000000{at}"
+            contacts: dict[str, Contacts] = {}
+            writers = {by.address: range(3)}
+            charges = [charge_of(by)] * 3
+            await ledger.spend(START_MS / 1000, header(), rows, charges, writers=writers, contacts=contacts)
+            assert contacts == {by.address: Contacts(2, 2, 2)}
+
+    asyncio.run(scenario())
+
+
+# The clock, and what is used now.
+
+
+def test_quota_time_passes_as_time_does() -> None:
+    elapsed = [100.0]
+    clock = SteadyClock(1_767_225_500.0, lambda: elapsed[0])
+    assert clock.at(1_767_225_600.25) == 1_767_225_600.25
+    assert clock.at(1_767_312_000.0) == 1_767_225_600.0, "set forward by a day"
+    elapsed[0] += 10
+    assert clock.at(1_767_139_210.0) == 1_767_225_610.0, "set back by a day"
+    assert abs(SteadyClock(time_anchor()).at(0.0) - time.time()) < 1
+
+
+def test_no_step_of_the_clock_of_a_machine_frees_or_locks_anything(store: EmbeddedStore) -> None:
+    """As a worker counts: the time of the machine is set forward and back while it runs."""
+    by, elapsed = sender_with((3600, 3)), [0.0]
+    clock = SteadyClock(START_MS / 1000, lambda: elapsed[0])
+
+    async def scenario() -> None:
+        async with ledger_at(store.url) as ledger:
+            for passed, step, admitted in (
+                (0, 0, 2),
+                (10, 90_000, 1),
+                (20, -90_000, 0),
+                (3601, 500_000, 2),
+                (3611, 0, 1),
+            ):
+                elapsed[0] = passed
+                at_ms = round(clock.at(START_MS / 1000 + passed + step) * 1000)
+                assert await spend(ledger, by, at_ms, 2) == admitted
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("cap", [50, EXACT_CAP + 50], ids=["log", "slots"])
+def test_what_is_used_is_read_as_it_is_counted(store: EmbeddedStore, client: Redis, cap: int) -> None:
+    by = sender_with((3600, cap))
+    (plan,) = plans_of(charge_of(by).shared[0].gauge, {cause: cause.status for cause in Cause})
+    key = plan.key(0, by.address)
+
+    async def scenario() -> None:
+        async with ledger_at(store.url) as ledger:
+            assert used(plan, b"", START_MS) == [0]
+            for at, now in enumerate((START_MS, START_MS + 20_000, START_MS + 1_800_000)):
+                assert await spend(ledger, by, now, 10) == 10
+                assert used(plan, client.get(key) or b"", now) == [10 * (at + 1)]
+            assert used(plan, client.get(key) or b"", START_MS + 3_640_000) == [10]
+            assert used(plan, client.get(key) or b"", START_MS + 9_000_000) == [0]
 
     asyncio.run(scenario())

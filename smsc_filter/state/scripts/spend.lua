@@ -1,6 +1,8 @@
 -- Spend on the meters of a batch and put its decisions on record: both or neither, once.
 --
--- KEYS: decision stream, applied batches of the worker, then one key a meter.
+-- KEYS: decision stream, applied batches of the worker, one key a meter, then four for each sender whose
+--       recipients are counted: those of this period, those of the one before, a sketch of those beyond
+--       MOST_EXACT, counts.
 -- ARGV: batch number, now in milliseconds, records of the batch or "" (they are in another partition), the
 --       order, then for each window of each plan the ends of two records of a refusal: by its cap, by its
 --       soft cap.
@@ -9,7 +11,12 @@
 --   m  for each meter: [plan, row, ...], plans and rows counted from 0
 --   s  rows that the soft caps hold for
 --   t  row -> rows of the same long message, which share its fate
--- Returns for each row refused: row, meter, window, both counted from 0; a window of the soft cap as -1 - window.
+--   c  for each sender whose recipients are counted: [row, recipient, ...]
+--   k  milliseconds its keys are kept
+-- Returns two lists. For each row refused: row, meter, window, both counted from 0; a window of the soft cap as
+-- -1 - window. For each sender of c: distinct recipients, those written to for the first time, messages.
+
+local MOST_EXACT = 2000
 
 local batch = ARGV[1]
 local now = tonumber(ARGV[2])
@@ -142,7 +149,7 @@ for at, meter in ipairs(meters) do
   short = short or meter.free < wanted or meter.soft_free < wanted
 end
 
-local refused, records = {}, {}
+local refused, records, gone = {}, {}, {}
 if short then
   -- Row by row, in their order: each fits every meter, or spends nothing.
   local rows, of_row, suspicious, stopped = {}, {}, {}, {}
@@ -184,6 +191,7 @@ if short then
     if why then
       local plan = plans[meters[why[1]][1] + 1]
       records[#records + 1] = '[' .. string.format('%d', row) .. ARGV[plan.tail + 2 * why[2] + why[3]]
+      gone[row] = true
       refused[#refused + 1] = row
       refused[#refused + 1] = why[1] - 1
       refused[#refused + 1] = why[3] == 0 and why[2] or -1 - why[2]
@@ -215,6 +223,54 @@ for at, meter in ipairs(meters) do
     end
   end
 end
-redis.call('HSET', KEYS[2], slot_of_call, cmsgpack.pack({ batch, refused }))
+-- Recipients are numbers, and a set of numbers is small; names are few.
+local function count_contacts(group, first)
+  local current, previous, sketch, counts = KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3]
+  local size = redis.call('SCARD', current)
+  local fresh, firsts, messages = size == 0, 0, 0
+  local beyond, strangers = {}, 0
+  for at = 1, #group, 2 do
+    local recipient = group[at + 1]
+    if not gone[group[at]] then
+      messages = messages + 1
+      if size < MOST_EXACT then
+        if redis.call('SADD', current, recipient) == 1 then
+          size = size + 1
+          firsts = firsts + 1 - redis.call('SISMEMBER', previous, recipient)
+        end
+      elseif redis.call('SISMEMBER', current, recipient) == 0 then
+        beyond[#beyond + 1] = recipient
+        strangers = strangers + 1 - redis.call('SISMEMBER', previous, recipient)
+      end
+    end
+  end
+  local distinct = size
+  if size >= MOST_EXACT then
+    local before = redis.call('PFCOUNT', sketch)
+    if #beyond > 0 then
+      redis.call('PFADD', sketch, unpack(beyond))
+      redis.call('PEXPIRE', sketch, order.k)
+    end
+    distinct = size + redis.call('PFCOUNT', sketch)
+    -- Of those the sketch took for new, as many are first contacts as of all that were asked.
+    firsts = firsts + math.floor((distinct - size - before) * strangers / math.max(1, #beyond) + 0.5)
+  end
+  local all_firsts = firsts > 0 and redis.call('HINCRBY', counts, 'f', firsts)
+    or tonumber(redis.call('HGET', counts, 'f') or 0)
+  local all = redis.call('HINCRBY', counts, 'm', messages)
+  if fresh and messages > 0 then
+    redis.call('PEXPIRE', current, order.k)
+    redis.call('PEXPIRE', counts, order.k)
+  end
+  return distinct, all_firsts, all
+end
+
+local contacts = {}
+for at, group in ipairs(order.c or {}) do
+  contacts[3 * at - 2], contacts[3 * at - 1], contacts[3 * at] = count_contacts(group, 3 + #meters + 4 * (at - 1))
+end
+
+local outcome = { refused, contacts }
+redis.call('HSET', KEYS[2], slot_of_call, cmsgpack.pack({ batch, outcome }))
 redis.call('PEXPIRE', KEYS[2], 3600000) -- a worker that is gone repeats nothing
-return refused
+return outcome
