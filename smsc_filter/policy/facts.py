@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from smsc_filter.policy.measures import Measure
     from smsc_filter.policy.template import Parameters
-    from smsc_filter.policy.verdict import Cause
+    from smsc_filter.policy.verdict import Cause, Finding
     from smsc_filter.policy.whitelist import WhitelistEntry
 
 
@@ -58,6 +58,25 @@ class Sender:
     """Whether a long message counts once towards the caps; else each of its parts does."""
 
 
+class Standing(NamedTuple):
+    """What is known of a person who writes."""
+
+    tenure_days: int
+    """Days since its first message, to it or from it."""
+    written: int
+    """Numbers it wrote to within the days a contact counts."""
+    answered: int
+    """Those of them that wrote to it within those days."""
+    recipients: int
+    """Numbers it wrote to this day and, counted again, the day before."""
+    contacts: int
+    """Those of them that wrote to it within the days a contact counts."""
+    last_year: int
+    """Others it wrote to at the same feast a year ago."""
+    first_contacts: int
+    """Others it had no word with in either direction."""
+
+
 class Facts:
     """What is known of one message besides its text."""
 
@@ -67,6 +86,8 @@ class Facts:
         "consent",
         "counts",
         "declined",
+        "greeting",
+        "held",
         "owner",
         "parameters",
         "refused_part",
@@ -93,6 +114,7 @@ class Facts:
         similar: bool = False,
         declined: str | None = None,
         parameters: Parameters | None = None,
+        greeting: Finding | None = None,
     ) -> None:
         self.owner = owner
         """Of the account that sent the message."""
@@ -121,3 +143,7 @@ class Facts:
         """What the recipient declines that this message would be, as ``policy.wishes`` spells it."""
         self.parameters = parameters
         """What optional parameters mean on this account; None where the rules ask for none."""
+        self.greeting = greeting
+        """Whether a person's message has the caps of a feast, while one is on; see ``policy.greeting``."""
+        self.held = False
+        """Whether it ends at the soft caps of its sender."""

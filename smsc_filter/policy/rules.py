@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from smsc_filter.policy.language import Wording, language_names, read_language
+from smsc_filter.policy.people import FestivalRules, GreetingRules, LockRules
 from smsc_filter.policy.zones import Zones, minute_of
 from smsc_filter.sms.coding import encode_text
 
@@ -290,6 +291,7 @@ class Profile:
     prohibited: Duty
     measures: MeasureRules
     quota: dict[str, Caps]
+    locks: LockRules
     retention: Retention
     zones: dict[str, tuple[str, ...]]
     """Prefix of a number -> the time zones it may be in; "" for every other number."""
@@ -299,6 +301,9 @@ class Profile:
     template: TemplateRules | None = None
     recipients: dict[str, RecipientCaps] = field(default_factory=dict)
     """By purpose of the sender; in force where the operator sets ``recipient_caps``."""
+    festivals: FestivalRules | None = None
+    greetings: GreetingRules | None = None
+    """Goes with ``festivals``."""
     categories: dict[str, str] = field(default_factory=dict)
     """Of a preference register: its code -> the name it has in wishes."""
 
@@ -307,6 +312,8 @@ class Profile:
             raise ValueError(f"quota has to speak of {', '.join(PURPOSES)}")
         if unknown := set(self.recipients) - set(PURPOSES):
             raise ValueError(f"recipients: {', '.join(sorted(unknown))} is none of {', '.join(PURPOSES)}")
+        if (self.festivals is None) != (self.greetings is None):
+            raise ValueError("festivals and greetings go together: set both, or none")
         if unknown := set(self.languages) - set(language_names()):
             raise ValueError(f"languages: {', '.join(sorted(unknown))} is none of {', '.join(language_names())}")
         Zones(self.zones)
@@ -335,6 +342,8 @@ class Rules:
     zones: Zones = field(compare=False)
     quiet: QuietHours | None = None
     template: TemplateRules | None = None
+    festivals: FestivalRules | None = None
+    greetings: GreetingRules | None = None
     prohibited: re.Pattern[str] | None = field(default=None, compare=False)
 
 
@@ -412,6 +421,8 @@ def make_rules(profile: Profile, thresholds: Mapping[str, float], prohibited: re
         zones=Zones(profile.zones),
         quiet=profile.quiet,
         template=profile.template,
+        festivals=profile.festivals,
+        greetings=profile.greetings,
         prohibited=prohibited,
     )
 

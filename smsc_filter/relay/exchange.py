@@ -29,6 +29,7 @@ from smsc_filter.policy.template import Parameters
 from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
 from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.relay.link import Halt, Link
+from smsc_filter.relay.people import People
 from smsc_filter.relay.requests import Requests
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.sms.assembly import text_so_far
@@ -170,6 +171,11 @@ class Exchange:
         self.measures = Measures()
         self.consents = Consents(ledger, ledger.partitions)
         self.requests = Requests(self.consents, loop)
+        self.people = (
+            People(ledger, rules, registry, loop, clock)
+            if registry.has_people and rules.greetings is not None
+            else None
+        )
         ledger.keep_sketches_ms = rules.similar.keep_days.value * 86_400_000
         self.meter = Meter()
         self.outcomes_lost = 0
@@ -272,7 +278,8 @@ class Exchange:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be judged or put on record."""
-        return not (self._pending or self._in_flight or self._outcomes or self._outcome_task) and self.requests.idle
+        waiting = self._pending or self._in_flight or self._outcomes or self._outcome_task
+        return not waiting and self.requests.idle and (self.people is None or self.people.idle)
 
     def wait(self, link: Link) -> None:
         """Stop reading ``link`` until there is room again."""
@@ -373,6 +380,7 @@ class Exchange:
             charges.append(charge(known, origin.system_id, message.recipient) if verdict.cause is None else None)
         stages["judge"].add(perf_counter() - began, len(batch))
         together = self._count_messages(seen, facts, charges) if seen else {}
+        held = [index for index, known in enumerate(facts) if known.held] if self.people is not None else []
         first_id = self._first_id(len(batch), now)
         asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
         if asking:
@@ -380,7 +388,9 @@ class Exchange:
         rows = self._rows(first_id, batch, verdicts, facts, kinds)
         began = perf_counter()
         try:
-            refusals = await self.ledger.spend(now, self._header(judging, now), rows, charges, together=together)
+            refusals = await self.ledger.spend(
+                now, self._header(judging, now), rows, charges, suspicious=held, together=together
+            )
             stages["spend"].add(perf_counter() - began, len(batch))
         except StoreUnavailable:
             for index in asking:
@@ -560,6 +570,8 @@ class Exchange:
         if self.rules.template is not None:
             for (origin, _, _), known_facts in zip(batch, facts, strict=True):
                 known_facts.parameters = origin.parameters
+        if self.people is not None:
+            await self.people.weigh([message for _, message, _ in batch], facts, now)
         return facts, kinds, seen
 
     def _sketches(self, wanted: list[int], batch: list[Arrival]) -> dict[int, bytes]:
