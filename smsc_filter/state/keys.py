@@ -132,12 +132,12 @@ def slots_key(partition: int, prefix: str, name: str, seconds: int) -> str:
 
 def book_key(partition: int, person: str) -> str:
     """Whom a person writes to and who writes to it."""
-    return f"{{p{partition}}}b{person}"
+    return f"{{p{partition}}}yb{person}"
 
 
 def feast_key(partition: int, person: str, feast: str, year: int) -> str:
     """The sketch of whom a person wrote to at a feast."""
-    return f"{{p{partition}}}y{person}:{feast}:{year}"
+    return f"{{p{partition}}}yf{person}:{feast}:{year}"
 
 
 def parts_key(partition: int, source: str, recipient: str, reference: int, total: int) -> str:
