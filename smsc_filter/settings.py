@@ -231,7 +231,7 @@ class Settings:
         senders = []
         for entry in self.senders:
             caps = profile.quota[entry.purpose]
-            windows = windows_for(_changed(caps.figures, entry), caps.article)
+            windows = _windows(caps.figures, caps.article, entry)
             senders.append(
                 Sender(
                     entry.address,
@@ -277,6 +277,15 @@ class _Capped(Protocol):
     def day_cap(self) -> int | None: ...
     @property
     def week_cap(self) -> int | None: ...
+
+
+def _windows(figures: tuple[int, int, int, int], article: str, by: _Capped) -> tuple[Window, ...]:
+    """The windows of a profile's caps and, resting on the operator, of those a table sets in place of them."""
+    set_here = _changed((0, 0, 0, 0), by)
+    own = (by.minute_cap, by.hour_cap, by.day_cap, by.week_cap)
+    kept = tuple(figure if cap is None else 0 for figure, cap in zip(figures, own, strict=True))
+    windows = (*windows_for(kept, article), *windows_for(set_here, SET_BY_OPERATOR))
+    return tuple(sorted(windows, key=lambda window: window.seconds))
 
 
 def _changed(figures: tuple[int, int, int, int], by: _Capped) -> tuple[int, ...]:

@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine, select
 
+from smsc_filter.policy.handles import handles_of
 from smsc_filter.records.database import reading
 from smsc_filter.records.tables import decisions
 from smsc_filter.watch.clusters import Clusters
-from smsc_filter.watch.handles import handles_of
 from smsc_filter.watch.watcher import WORTH_A_HANDLE, WindowsOf
 
 ROWS_A_GROUP: Final = 100_000

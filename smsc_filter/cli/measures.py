@@ -15,9 +15,11 @@ from smsc_filter.cli.verbs import Verbs
 from smsc_filter.policy.measures import SCOPES, Step
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records import measures
+from smsc_filter.records.tellings import told_at
 from smsc_filter.service.build import open_records
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state.measures import held_binds, write_measures
+from smsc_filter.watch.locks import BY
 
 
 def measure_notice(options: argparse.Namespace) -> int:
@@ -137,6 +139,7 @@ def measure_show(options: argparse.Namespace) -> int:
     engine = open_records(settings)
     try:
         events = measures.history(engine, options.measure)
+        told = told_at(engine, options.measure)
     finally:
         engine.dispose()
     if not events:
@@ -144,6 +147,8 @@ def measure_show(options: argparse.Namespace) -> int:
     table = Table("at", "event", "by", "note")
     for event in events:
         table.add_row(day(event["at_ms"] / 1000), event["event"], event["by"], event["note"])
+    if told is not None:
+        table.add_row(day(told), "told by message", BY, "")
     Console().print(table)
     return 0
 

@@ -103,9 +103,9 @@ async def _measure(url: str, load: Load, entries: int, tell: Callable[[int], Non
     ledger = Ledger(redis.asyncio.Redis.from_url(url), StateSettings(timeout=60.0), "bench")
     octets = []
     try:
-        await store.execute_command("FLUSHALL", "SYNC")
+        await store.flushall()
         await _spend(ledger, load, 0, 1)
-        await store.execute_command("FLUSHALL", "SYNC")
+        await store.flushall()
         empty = int((await store.info("memory"))["used_memory"])
         messages = entries * load.per_entry
         for first in range(0, messages, BATCH):

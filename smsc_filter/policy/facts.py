@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from smsc_filter.policy.measures import Measure
     from smsc_filter.policy.template import Parameters
-    from smsc_filter.policy.verdict import Cause
+    from smsc_filter.policy.verdict import Cause, Finding
     from smsc_filter.policy.whitelist import WhitelistEntry
 
 
@@ -74,6 +74,25 @@ class Contacts:
         return min(1.0, self.firsts / self.distinct) if self.distinct else 0.0
 
 
+class Standing(NamedTuple):
+    """What is known of a person who writes."""
+
+    tenure_days: int
+    """Days since its first message, to it or from it."""
+    written: int
+    """Numbers it wrote to within the days a contact counts."""
+    answered: int
+    """Those of them that wrote to it within those days."""
+    recipients: int
+    """Numbers it wrote to this day and, counted again, the day before."""
+    contacts: int
+    """Those of them that wrote to it within the days a contact counts."""
+    last_year: int
+    """Others it wrote to at the same feast a year ago."""
+    first_contacts: int
+    """Others it had no word with in either direction."""
+
+
 class Facts:
     """What is known of one message besides its text."""
 
@@ -84,6 +103,8 @@ class Facts:
         "contacts",
         "counts",
         "declined",
+        "greeting",
+        "held",
         "owner",
         "parameters",
         "refused_part",
@@ -111,6 +132,7 @@ class Facts:
         declined: str | None = None,
         parameters: Parameters | None = None,
         contacts: Contacts | None = None,
+        greeting: Finding | None = None,
     ) -> None:
         self.owner = owner
         """Of the account that sent the message."""
@@ -141,3 +163,7 @@ class Facts:
         """What optional parameters mean on this account; None where the rules ask for none."""
         self.contacts = contacts
         """Whom the sender wrote to until the batch before; None where it is not counted, or not known yet."""
+        self.greeting = greeting
+        """Whether a person's message has the caps of a feast, while one is on; see ``policy.greeting``."""
+        self.held = False
+        """Whether it ends at the soft caps of its sender."""

@@ -25,6 +25,7 @@ class Registry:
         self._single: dict[str, Sender] = {}
         self._ranges: dict[str, Sender] = {}
         senders = tuple(senders)
+        self.has_people = any(sender.purpose == "person" for sender in senders)
         self._advertisers = {sender.owner for sender in senders if sender.purpose == "commercial"}
         self._topics: dict[str, tuple[str, ...]] = {}
         for sender in senders:
@@ -78,6 +79,12 @@ class Registry:
         """Whose a source address is, whoever asks; None when it is nobody's."""
         sender = self._registered(self._numbering.canonical(address, ton), address)
         return sender.owner if sender is not None else None
+
+    def person_at(self, address: bytes, ton: int) -> str | None:
+        """The canonical address of the person at an address, whoever's it is; None when there is no person."""
+        canonical = self._numbering.canonical(address, ton)
+        sender = self._registered(canonical, address)
+        return canonical if sender is not None and sender.purpose == "person" else None
 
     def advertises(self, owner: str) -> bool:
         """Whether an owner has a sender that may carry commercial text."""

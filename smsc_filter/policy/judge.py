@@ -11,6 +11,7 @@ from smsc_filter.policy.content import check_content
 from smsc_filter.policy.decline import check_decline
 from smsc_filter.policy.duties import check_duties
 from smsc_filter.policy.facts import Facts
+from smsc_filter.policy.greeting import check_greeting
 from smsc_filter.policy.identity import check_identity
 from smsc_filter.policy.measures import check_measures
 from smsc_filter.policy.prohibited import check_prohibited
@@ -34,6 +35,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_decline,
     check_duties,  # how a text must be written matters only where it may be sent at all
     check_quiet,
+    check_greeting,
     check_quota,  # last: a refused message spends nothing
 )
 

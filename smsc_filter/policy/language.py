@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -68,6 +69,30 @@ class DutyWords:
     refuse: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeWords:
+    """``[notice]``: what a person is told of a measure, in one message of 140 octets.
+
+    {code} is the code of an appeal, {until} one of the two below, {per_hour} what may still be sent in an hour.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    warn: str
+    throttle: str
+    suspend: str
+    until: str
+    """{at} is the end by the clock of the person."""
+    open: str
+    """Where no end is set."""
+
+    def written(self, step: str, code: str, end: datetime | None, per_hour: int | None) -> str:
+        """The words for a step of the ladder; ``end`` by the clock of who reads it."""
+        text = {"warn": self.warn, "throttle": self.throttle, "suspend": self.suspend}[step]
+        until = self.open if end is None else self.until.format(at=end)
+        return text.format(code=code, until=until, per_hour=per_hour)
+
+
 class Carried(NamedTuple):
     """Which of its duties a commercial text fulfils."""
 
@@ -85,6 +110,7 @@ class Language:
     reply: ReplyWords
     request: RequestWords
     duties: DutyWords
+    notice: NoticeWords
 
 
 class Wording:

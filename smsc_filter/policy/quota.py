@@ -174,7 +174,9 @@ class Quotas:
         if soft is None:
             return sender.windows
         return tuple(
-            replace(window, soft=soft_cap(window, sender.address, soft, self._jitter_key)) for window in sender.windows
+            # During a feast the ordinary cap is the soft one already, and nobody has less than on other days.
+            window if window.soft else replace(window, soft=soft_cap(window, sender.address, soft, self._jitter_key))
+            for window in sender.windows
         )
 
     def suspicious(self, facts: Facts) -> bool:

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from smsc_filter.policy.language import Wording, language_names, read_language
+from smsc_filter.policy.people import FestivalRules, GreetingRules, LockRules
 from smsc_filter.policy.zones import Zones, minute_of
 from smsc_filter.sms.coding import encode_text
 
@@ -348,6 +349,7 @@ class Profile:
     prohibited: Duty
     measures: MeasureRules
     quota: dict[str, Caps]
+    locks: LockRules
     retention: Retention
     zones: dict[str, tuple[str, ...]]
     """Prefix of a number -> the time zones it may be in; "" for every other number."""
@@ -360,6 +362,9 @@ class Profile:
     campaign: dict[str, CampaignCaps] = field(default_factory=dict)
     """By purpose of the sender; no cap for purposes that are not named."""
     contacts: ContactRules | None = None
+    festivals: FestivalRules | None = None
+    greetings: GreetingRules | None = None
+    """Goes with ``festivals``."""
     categories: dict[str, str] = field(default_factory=dict)
     """Of a preference register: its code -> the name it has in wishes."""
 
@@ -369,6 +374,8 @@ class Profile:
         for name, purposes in (("recipients", self.recipients), ("campaign", self.campaign)):
             if unknown := set(purposes) - set(PURPOSES):
                 raise ValueError(f"{name}: {', '.join(sorted(unknown))} is none of {', '.join(PURPOSES)}")
+        if (self.festivals is None) != (self.greetings is None):
+            raise ValueError("festivals and greetings go together: set both, or none")
         if unknown := set(self.languages) - set(language_names()):
             raise ValueError(f"languages: {', '.join(sorted(unknown))} is none of {', '.join(language_names())}")
         Zones(self.zones)
@@ -398,6 +405,8 @@ class Rules:
     quiet: QuietHours | None = None
     template: TemplateRules | None = None
     contacts: ContactRules | None = None
+    festivals: FestivalRules | None = None
+    greetings: GreetingRules | None = None
     prohibited: re.Pattern[str] | None = field(default=None, compare=False)
 
 
@@ -476,6 +485,8 @@ def make_rules(profile: Profile, thresholds: Mapping[str, float], prohibited: re
         quiet=profile.quiet,
         template=profile.template,
         contacts=profile.contacts,
+        festivals=profile.festivals,
+        greetings=profile.greetings,
         prohibited=prohibited,
     )
 

@@ -7,11 +7,12 @@ a rule about hours then has to hold in each of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 DAY_MINUTES = 1440
+_EPOCH = date(1970, 1, 1)
 
 
 class Zones:
@@ -35,15 +36,30 @@ class Zones:
                 raise ValueError(f"zones: {prefix!r}: {', '.join(names)} names a zone that is unknown") from error
         self._lengths = sorted({len(prefix) for prefix in self._zones}, reverse=True)
 
+    def zone_of(self, number: str) -> ZoneInfo:
+        """The zone of ``number``; of several, the first its profile names."""
+        return self._zones_of(number)[0]
+
     def minutes_at(self, recipient: str, now: float) -> list[int]:
         """The minute of the day, 0 to 1439, in each zone ``recipient`` may be in."""
+        return [minute % DAY_MINUTES for minute in self._local_minutes(recipient, now)]
+
+    def days_at(self, number: str, now: float) -> list[date]:
+        """The day it is in each zone ``number`` may be in."""
+        return [_EPOCH + timedelta(minute // DAY_MINUTES) for minute in self._local_minutes(number, now)]
+
+    def _local_minutes(self, number: str, now: float) -> list[int]:
+        """Minutes since the epoch by the clock of each zone."""
+        # No zone of today is apart from UTC by less than a quarter of an hour, so an offset holds that long.
+        quarter = int(now // 900)
+        minute = int(now // 60)
+        return [minute + _offset_minutes(zone, quarter) for zone in self._zones_of(number)]
+
+    def _zones_of(self, number: str) -> tuple[ZoneInfo, ...]:
         for length in self._lengths:
-            zones = self._zones.get(recipient[:length])
+            zones = self._zones.get(number[:length])
             if zones is not None:
-                # No zone of today is apart from UTC by less than a quarter of an hour, so an offset holds that long.
-                quarter = int(now // 900)
-                minute = int(now // 60)
-                return [(minute + _offset_minutes(zone, quarter)) % DAY_MINUTES for zone in zones]
+                return zones
         raise AssertionError("the prefix of length 0 fits every number")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, insert, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, insert, or_, select, update
 
 from smsc_filter.policy.appeals import CODE_LENGTH, CODE_LETTERS
 from smsc_filter.policy.measures import SCOPES, Measure, Step
@@ -193,9 +193,27 @@ def impose_measure(
         )
         .returning(*measures.c)
     )
-    done = _record(row.mappings().one())
+    done = record_of(row.mappings().one())
     _note(connection, done.measure.id, "imposed", now, by, reason)
     return done
+
+
+def is_answered(engine: Engine, *, step: Step, scope: str, subject: str, at: float, now: float) -> bool:
+    """Whether what a party did at ``at`` has had its measure: one in force, or one that began since then.
+
+    Raises:
+        SqlUnavailable: the database does not answer.
+    """
+    row = measures.c
+    in_force = and_(row.lifted_at_ms.is_(None), or_(row.ends_at_ms.is_(None), row.ends_at_ms > _ms(now)))
+    query = select(row.id).where(
+        row.step == step.value,
+        row.scope == scope,
+        row.subject == subject,
+        or_(in_force, row.begins_at_ms >= _ms(at)),
+    )
+    with reading(engine) as connection:
+        return connection.execute(query.limit(1)).first() is not None
 
 
 def lift(engine: Engine, measure_id: int, *, by: str, note: str, now: float) -> bool:
@@ -237,7 +255,7 @@ def note_appealed(connection: Connection, measure_id: int, appeal_id: str, *, by
     )
     found = row.mappings().one()
     _note(connection, measure_id, "appealed", now, by, f"appeal {appeal_id}")
-    return _record(found)
+    return record_of(found)
 
 
 def standing(engine: Engine, now: float, *, ended: bool = False) -> list[MeasureRecord]:
@@ -248,7 +266,7 @@ def standing(engine: Engine, now: float, *, ended: bool = False) -> list[Measure
         now_ms = _ms(now)
         query = query.where(row.lifted_at_ms.is_(None), or_(row.ends_at_ms.is_(None), row.ends_at_ms > now_ms))
     with reading(engine) as connection:
-        return [_record(values) for values in connection.execute(query).mappings()]
+        return [record_of(values) for values in connection.execute(query).mappings()]
 
 
 def history(engine: Engine, measure_id: int) -> list[dict[str, Any]]:
@@ -299,7 +317,8 @@ def _notice(row: RowMapping) -> Notice:
     return Notice(at=values.pop("at_ms") / 1000, **values)
 
 
-def _record(row: RowMapping) -> MeasureRecord:
+def record_of(row: RowMapping) -> MeasureRecord:
+    """A row of ``measures``."""
     lifted = row["lifted_at_ms"]
     measure = Measure(
         id=row["id"],

@@ -389,6 +389,15 @@ measures: Final = Table(
 )
 """Measures against a party; never deleted, only lifted. The database itself refuses a suspension without notice."""
 
+tellings: Final = Table(
+    "tellings",
+    metadata,
+    Column("measure_id", _BIG_ID, ForeignKey(measures.c.id), primary_key=True, autoincrement=False),
+    Column("by_message", Boolean, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+"""Measures somebody was told of by message, or where there was nobody to tell so: one row each."""
+
 measure_events: Final = Table(
     "measure_events",
     metadata,

@@ -30,6 +30,7 @@ from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
 from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.relay.campaigns import Campaigns
 from smsc_filter.relay.link import Halt, Link
+from smsc_filter.relay.people import People
 from smsc_filter.relay.requests import Requests
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.sms.assembly import text_so_far
@@ -177,6 +178,11 @@ class Exchange:
         self.measures = Measures()
         self.consents = Consents(ledger, ledger.partitions)
         self.requests = Requests(self.consents, loop)
+        self.people = (
+            People(ledger, rules, registry, loop, clock)
+            if registry.has_people and rules.greetings is not None
+            else None
+        )
         ledger.keep_sketches_ms = rules.similar.keep_days.value * 86_400_000
         self.meter = Meter()
         self.outcomes_lost = 0
@@ -283,7 +289,8 @@ class Exchange:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be judged or put on record."""
-        return not (self._pending or self._in_flight or self._outcomes or self._outcome_task) and self.requests.idle
+        waiting = self._pending or self._in_flight or self._outcomes or self._outcome_task
+        return not waiting and self.requests.idle and (self.people is None or self.people.idle)
 
     def wait(self, link: Link) -> None:
         """Stop reading ``link`` until there is room again."""
@@ -386,6 +393,7 @@ class Exchange:
         stages["judge"].add(perf_counter() - began, len(batch))
         suspicious = await self._charge_campaigns(batch, facts, charges, now)
         together = self._count_messages(seen, facts, charges) if seen else {}
+        held = [index for index, known in enumerate(facts) if known.held] if self.people is not None else []
         first_id = self._first_id(len(batch), now)
         asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
         if asking:
@@ -398,7 +406,7 @@ class Exchange:
                 self._header(judging, now),
                 rows,
                 charges,
-                suspicious=suspicious,
+                suspicious=sorted({*suspicious, *held}),
                 together=together,
                 writers=self._writers(facts, verdicts),
                 contacts=self._contacts,
@@ -621,6 +629,8 @@ class Exchange:
         if self.rules.template is not None:
             for (origin, _, _), known_facts in zip(batch, facts, strict=True):
                 known_facts.parameters = origin.parameters
+        if self.people is not None:
+            await self.people.weigh([message for _, message, _ in batch], facts, now)
         return facts, kinds, seen
 
     def _sketches(self, wanted: list[int], batch: list[Arrival]) -> dict[int, bytes]:

@@ -142,6 +142,7 @@ class Switchboard:
             owner_ids,
             loop,
             exchange.now,
+            exchange.people,
         )
         self.tasks: set[asyncio.Task[None]] = set()
         self.on_closed: Callable[[], None] = lambda: None

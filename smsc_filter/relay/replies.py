@@ -33,6 +33,7 @@ from smsc_filter.state.consents import Consents, Reply
 from smsc_filter.state.ledger import StoreUnavailable
 
 if TYPE_CHECKING:
+    from smsc_filter.relay.people import People
     from smsc_filter.relay.upstream import Upstream, UpstreamLink
 
 log = structlog.get_logger()
@@ -64,6 +65,7 @@ class Replies:
         owner_ids: Mapping[str, int],
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
+        people: People | None,
     ) -> None:
         """Take replies at times ``clock()``, in seconds since the epoch."""
         self._consents = consents
@@ -74,6 +76,7 @@ class Replies:
         self._owner_ids = owner_ids
         self._loop = loop
         self._clock = clock
+        self._people = people
         self._waiting: list[Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -81,6 +84,10 @@ class Replies:
         """The reply in a PDU of the SMSC, or None: most of them are receipts, or talk."""
         delivery = read_delivery(pdu, self._numbering)
         if delivery is None or not delivery.subscriber:
+            return None
+        if self._people is not None:
+            self._people.heard(delivery.destination, delivery.destination_ton, delivery.subscriber)
+        if not delivery.whole:
             return None
         now_ms = int(self._clock() * 1000)
         kind = read_reply(delivery.text, self._rules.wording)

@@ -51,7 +51,7 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
     terms = terms_of(read_profile(settings.policy.profile))
     clerk = make_clerk(settings, engine, writer, terms)
-    watching, scores = Watching(settings, engine, clerk.look), ScoreWatch(settings, writer)
+    watching, scores = Watching(settings, engine, writer, clerk.look), ScoreWatch(settings, writer)
 
     def on_committed(decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
         watching.on_committed(decisions, outcomes)

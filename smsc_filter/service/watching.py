@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
+from redis import Redis
 from sqlalchemy import Engine
 
 from smsc_filter.policy.identity import Registry
@@ -15,9 +16,11 @@ from smsc_filter.policy.record import DecisionRow, OutcomeRow
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.alarms import decisions_after, read_checkpoint, write_checkpoint
 from smsc_filter.records.errors import RecordsError
+from smsc_filter.service.telling import Telling
 from smsc_filter.settings import Settings
 from smsc_filter.watch.alarm import Alarm
 from smsc_filter.watch.desk import AlarmDesk
+from smsc_filter.watch.locks import Locks
 from smsc_filter.watch.watcher import VERSION, Watcher, WindowsOf
 
 log = structlog.get_logger()
@@ -45,13 +48,23 @@ class Watching:
     """Watches what the movers commit."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, also: Callable[[float], list[Alarm]] = lambda _now: []
+        self,
+        settings: Settings,
+        engine: Engine,
+        writer: Redis,
+        also: Callable[[float], list[Alarm]] = lambda _now: [],
     ) -> None:
-        """Watch by ``settings``, keep alarms and checkpoints in ``engine``, and tell what ``also`` finds as well."""
+        """Watch by ``settings``, keep what comes of it in ``engine``, and have people told by ``writer``.
+
+        What ``also`` finds is told as well.
+        """
+        profile = read_profile(settings.policy.profile)
         self._also = also
         self._engine = engine
         self.watcher = Watcher(settings.watch, windows_from(settings))
         self.desk = AlarmDesk(engine, settings.watch, settings.data_dir)
+        self._locks = Locks(engine, profile.locks, profile.measures.article, time.time)
+        self._telling = Telling(settings, engine, writer, time.time)
         self._saved = -1
 
     def on_committed(self, decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
@@ -66,7 +79,7 @@ class Watching:
     async def run(self) -> None:
         """Look every second, until cancelled."""
         await asyncio.to_thread(self._resume)
-        deliver = asyncio.create_task(self.desk.deliver())
+        beside = [asyncio.create_task(self.desk.deliver()), asyncio.create_task(self._telling.run())]
         try:
             checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
             while True:
@@ -77,7 +90,8 @@ class Watching:
                     checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
                     await asyncio.to_thread(self._save)
         finally:
-            deliver.cancel()
+            for task in beside:
+                task.cancel()
             self._look()
             self._save()
             self.desk.close()
@@ -86,6 +100,7 @@ class Watching:
         """Take what is to be told to the desk; how much of it is new."""
         try:
             now = time.time()
+            self._locks.take(self.watcher.take_offenders())
             return len(self.desk.take([*self.watcher.look(now), *self._also(now)]))
         except Exception as error:
             log.exception("watcher-failed", error=repr(error))

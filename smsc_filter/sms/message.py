@@ -181,14 +181,18 @@ class Replacement:
 class Delivery:
     """What a subscriber writes to a sender address, read from a deliver_sm or a data_sm of the SMSC."""
 
-    __slots__ = ("destination", "destination_ton", "subscriber", "text")
+    __slots__ = ("destination", "destination_ton", "subscriber", "text", "whole")
 
-    def __init__(self, subscriber: str, destination: bytes, destination_ton: int, text: str) -> None:
+    def __init__(
+        self, subscriber: str, destination: bytes, destination_ton: int, text: str, *, whole: bool = True
+    ) -> None:
         self.subscriber = subscriber
         """Canonical, as a recipient is."""
         self.destination = destination
         self.destination_ton = destination_ton
         self.text = text
+        self.whole = whole
+        """Whether it is no part of a longer text."""
 
 
 _RECEIPTS: Final = frozenset({0x04, 0x20})
@@ -200,7 +204,7 @@ _MESSAGE_TYPE: Final = 0x3C
 def read_delivery(pdu: Pdu, numbering: Numbering) -> Delivery | None:
     """The words of a subscriber in a deliver_sm or data_sm.
 
-    None for a receipt, a part of a long text, and what cannot be read: that is the provider's to make sense of.
+    None for a receipt and what cannot be read: that is the provider's to make sense of.
     """
     data = pdu.command_id == CommandId.DATA_SM
     match = PATTERNS[CommandId.DATA_SM if data else CommandId.DELIVER_SM].match(pdu.octets, HEADER_OCTETS)
@@ -219,9 +223,10 @@ def read_delivery(pdu: Pdu, numbering: Numbering) -> Delivery | None:
         message = _message(pdu, source, source_ton[0], "", esm_class[0], data_coding[0], payload, tlvs)
     except PduError:
         return None
-    if TlvTag.RECEIPTED_MESSAGE_ID in tlvs or message.part is not None:
+    if TlvTag.RECEIPTED_MESSAGE_ID in tlvs:
         return None
-    return Delivery(numbering.canonical(source, source_ton[0]), destination, destination_ton[0], message.text)
+    subscriber = numbering.canonical(source, source_ton[0])
+    return Delivery(subscriber, destination, destination_ton[0], message.text, whole=message.part is None)
 
 
 class Destination:

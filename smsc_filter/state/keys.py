@@ -42,9 +42,14 @@ def consent_field(owner_id: int, recipient: str, topic: str | None = None) -> by
     """
     owner = owner_id.to_bytes(OWNER_OCTETS, "big")
     about = b"" if topic is None else b"\0" + topic.encode("utf-8", "surrogatepass")
+    return owner + number_field(recipient) + about
+
+
+def number_field(recipient: str) -> bytes:
+    """A number in full, packed, in 7 octets; any other address in its own length and one."""
     if recipient.isascii() and recipient.isdigit() and len(recipient) <= 15 and recipient[0] != "0":
-        return owner + int(recipient).to_bytes(NUMBER_OCTETS, "big") + about
-    return owner + _NOT_A_NUMBER + recipient.encode("utf-8", "surrogatepass") + about
+        return int(recipient).to_bytes(NUMBER_OCTETS, "big")
+    return _NOT_A_NUMBER + recipient.encode("utf-8", "surrogatepass")
 
 
 def consent_key(partition: int, field: bytes) -> str:
@@ -139,6 +144,16 @@ def contacts_keys(partition: int, sender: str, period: int) -> tuple[str, str, s
 def bands_prefix() -> str:
     """What keys of the bands of sketches begin with. Campaigns are few, so one partition finds them all."""
     return f"{tag(0)}k"
+
+
+def book_key(partition: int, person: str) -> str:
+    """Whom a person writes to and who writes to it."""
+    return f"{{p{partition}}}yb{person}"
+
+
+def feast_key(partition: int, person: str, feast: str, year: int) -> str:
+    """The sketch of whom a person wrote to at a feast."""
+    return f"{{p{partition}}}yf{person}:{feast}:{year}"
 
 
 def parts_key(partition: int, source: str, recipient: str, reference: int, total: int) -> str:

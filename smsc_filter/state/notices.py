@@ -10,16 +10,23 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from smsc_filter.state import keys
+from smsc_filter.state.ledger import Script
 
 STREAM: Final = f"{keys.tag(0)}notices"
 GROUP: Final = "senders"
 
 MOST_WAITING: Final = 10_000
 """Notices kept for a bind that is away; of more the oldest are dropped."""
+
+POSTED_SECONDS: Final = 30 * 86_400
+"""How long a name is known under which a notice was posted."""
+
+_POST_ONCE: Final = Script("notice")
 
 IDLE_MS: Final = 60_000
 """How long a notice is with a reader that says nothing before another takes it."""
@@ -55,6 +62,19 @@ async def post(client: Redis, notice: Notice) -> None:
         RedisError: the store is away; it is not.
     """
     await client.xadd(STREAM, fields_of(notice), maxlen=MOST_WAITING, approximate=True)  # type: ignore[arg-type]
+
+
+def post_once(client: SyncRedis, name: str, notice: Notice) -> bool:
+    """Have a notice sent; False when one was posted under that name before.
+
+    Raises:
+        RedisError: the store is away; the call may be repeated.
+    """
+    fields = [part for field in fields_of(notice).items() for part in field]
+    posted: Any = client.eval(
+        _POST_ONCE.text, 2, STREAM, f"{keys.tag(0)}posted:{name}", POSTED_SECONDS, MOST_WAITING, *fields
+    )
+    return bool(posted)
 
 
 class NoticeReader:

@@ -21,13 +21,14 @@ import orjson
 from smsc_filter.policy.gaming import edges, laundering, numbering, rates, spread, variation
 from smsc_filter.policy.gaming.evidence import FLAG_AT
 from smsc_filter.policy.gaming.hugging import Hugging
+from smsc_filter.policy.handles import handles_of
 from smsc_filter.policy.likeness import PLACES
 from smsc_filter.policy.record import DecisionRow, OutcomeRow, id_to_text
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.watch.alarm import Alarm, Kind
 from smsc_filter.watch.clusters import MOST_SENDERS as MOST_SENDERS_TOGETHER
 from smsc_filter.watch.clusters import Cluster, Clusters, SenderKey
-from smsc_filter.watch.handles import handles_of
+from smsc_filter.watch.locks import Offence, Offender
 from smsc_filter.watch.settings import WatchSettings
 
 VERSION: Final = 1
@@ -79,6 +80,7 @@ SOURCE: Final = 4
 RECIPIENT: Final = 5
 PURPOSE: Final = 6
 CAUSE: Final = 7
+ENFORCED: Final = 9
 SCORE: Final = 10
 PART: Final = 12
 TEXT: Final = 14
@@ -222,6 +224,7 @@ class Watcher:
         self._touched_senders: dict[SenderKey, _Sender] = {}
         self._touched_handles: set[str] = set()
         self._raised: list[Alarm] = []
+        self._offenders: dict[tuple[Offence, str], Offender] = {}
         self._troubles: dict[str, int] = {}
         self._trouble_ids: dict[str, list[int]] = {}
         self._answers = self._failures = 0
@@ -267,6 +270,10 @@ class Watcher:
             sender.asked += asked
             sender.hour += asked
             sender.day += asked
+            if sender.purpose == "person":
+                stopped = [row[AT_MS] for row in rows if row[CAUSE] == _QUOTA and row[ENFORCED]]
+                if stopped:
+                    self._note_offence(Offence.STOPPED, key, max(stopped))
         owner = self._owners.get(key[0])
         if owner is None:
             owner = self._owners[key[0]] = _Owner(slot)
@@ -576,8 +583,21 @@ class Watcher:
             )
         self._failures = self._answers = 0
 
+    def _note_offence(self, offence: Offence, key: SenderKey, at_ms: int) -> None:
+        self._offenders[offence, key[1]] = Offender(offence, key[1], at_ms / 1000)
+
+    def take_offenders(self) -> list[Offender]:
+        """Who has a measure coming for what was observed since the last call."""
+        with self._lock:
+            offenders, self._offenders = self._offenders, {}
+        return list(offenders.values())
+
     def _raise_honeypot(self, key: SenderKey, rows: Sequence[DecisionRow]) -> None:
-        ids = [row[ID] for row in rows if row[RECIPIENT] in self._honeypots]
+        trapped = [row for row in rows if row[RECIPIENT] in self._honeypots]
+        ids = [row[ID] for row in trapped]
+        # Whoever wrote under an address that is not its own is nobody to warn.
+        if trapped[0][PURPOSE] and trapped[-1][ENFORCED]:
+            self._note_offence(Offence.TRAPPED, key, trapped[-1][AT_MS])
         self._raise(
             Kind.HONEYPOT,
             f"sender {key[1]}",
