@@ -23,6 +23,7 @@ from smsc_filter.cli import (
     nightly,
     quota,
     records,
+    replay,
     serving,
     tokens,
     users,
@@ -77,7 +78,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     verbs = Verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
     for module in (
         *(serving, messages, consents, appeals, complaints, declines, measures, alarms),
-        *(models, nightly, quota, records, tokens, users),
+        *(models, nightly, quota, records, replay, tokens, users),
     ):
         module.add_verbs(verbs)
     for name, summary, example in LAB:
