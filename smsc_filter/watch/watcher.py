@@ -381,6 +381,11 @@ class Watcher:
         usual: dict[str, tuple[int, int]] = {}
         for cluster in self._clusters:
             if cluster.advertises:
+                if len(cluster.senders) == 1:  # as most have, of tens of thousands
+                    ((owner, _),) = cluster.senders
+                    others, further = usual.get(owner, (0, 0))
+                    usual[owner] = others + 1, further
+                    continue
                 for owner, senders in Counter(owner for owner, _ in cluster.senders).items():
                     others, further = usual.get(owner, (0, 0))
                     usual[owner] = others + 1, further + senders - 1

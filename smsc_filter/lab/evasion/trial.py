@@ -35,8 +35,10 @@ NAIVE: Final = "naive"
 SETTINGS: Final = (SHIPPED, NAIVE)
 
 TICK_SECONDS: Final = 20.0
-"""Messages of one such stretch are judged together, and after it the watcher looks: in sparse traffic single messages
-would take ten times as long."""
+"""Messages of one such stretch are judged together: in sparse traffic single messages would take ten times as long."""
+
+LOOK_SECONDS: Final = 60.0
+"""How often the watcher looks; it does so every second when it is served. What goes through meanwhile counts."""
 
 ACCUSING: Final = frozenset(
     {
@@ -164,7 +166,7 @@ class Trial:
         """Everything that is sent, judged; ``advance`` is told how many messages more."""
         watcher = Watcher(self._settings.watch, windows_from(self._settings)) if self._setting == SHIPPED else None
         fixed = FixedWindows(cast.PUBLIC_HOUR, cast.PUBLIC_DAY) if self._setting == NAIVE else None
-        now = 0.0
+        look_at = 0.0
         with Engine(self._settings) as engine:
             owners = sorted({actor.owner for actor in self._actors})
             providers = [
@@ -172,8 +174,9 @@ class Trial:
             ]
             for now, tick in groupby(self._sendings(), key=lambda each: each[0] // TICK_SECONDS * TICK_SECONDS):
                 together = list(tick)
-                if watcher is not None:
+                if watcher is not None and now >= look_at:
                     self._accuse(watcher.look(now))
+                    look_at = now + LOOK_SECONDS
                 messages: list[tuple[Provider, Message]] = [
                     (providers[index], message_of(sending.source, sending.recipient, sending.text))
                     for _, index, sending in together
@@ -185,7 +188,7 @@ class Trial:
                     watcher.observe(rows)
                 advance(len(rows))
             if watcher is not None:
-                self._accuse(watcher.look(now + HOUR))
+                self._accuse(watcher.look(look_at + HOUR))
         return self.results
 
     def _sendings(self) -> Iterator[tuple[float, int, Sending]]:
