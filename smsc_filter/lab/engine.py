@@ -131,6 +131,7 @@ class Engine:
             self.scorer,
             self.rules,
             self.registry,
+            quotas=self.settings.quotas(self.profile),
             worker=0,
             observe=False,
             standard_status=False,

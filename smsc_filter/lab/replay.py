@@ -247,19 +247,30 @@ def replay(
         SqlUnavailable: the records do not answer.
         SettingsError, ProfileError, ModelError, StoreError: the configuration cannot be used.
     """
-    with Engine(settings) as engine:
+    engine = Engine(settings)
+    templates = engine.rules.template is not None
+    engine.rules = replace(engine.rules, template=None)
+    with engine:
         begin_ms, end_ms = round(begin * 1000), round(end * 1000)
         first_ms = begin_ms - 1000 * longest_window(engine, settings)
         total(traffic.count_decisions(records, first_ms, end_ms))
+        accounts = {account.system_id for account in settings.accounts}
         comparison = Comparison(engine.rules.profile, engine.scorer.model_id)
         if log is not None:
             head = {"profile": comparison.profile, "model": comparison.model, "from_ms": begin_ms, "to_ms": end_ms}
             log.write(orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE))
-        for row, judged in _judged(engine, settings, records, comparison, first_ms, begin_ms, end_ms, advance):
+        for row, judged in _judged(engine, settings, records, first_ms, end_ms, advance):
             if row[AT_MS] < begin_ms:
                 comparison.before += 1
                 continue
             cause = row[CAUSE] if judged is None else judged[CAUSE]
+            for why, applies in (
+                (TROUBLE, judged is None),
+                (PARAMETERS, judged is not None and templates),
+                (ACCOUNT, row[SYSTEM_ID] not in accounts),
+            ):
+                if applies:
+                    comparison.not_replayed[why] += 1
             if judged is not None and row[CAUSE] == _SIMILAR and not cause:
                 comparison.not_replayed[OLDER_TEXT] += 1
                 cause = _SIMILAR
@@ -288,9 +299,7 @@ def _judged(
     engine: Engine,
     settings: Settings,
     records: sqlalchemy.Engine,
-    comparison: Comparison,
     first_ms: int,
-    begin_ms: int,
     end_ms: int,
     advance: Callable[[int], None],
 ) -> Iterator[tuple[DecisionRow, DecisionRow | None]]:
@@ -299,9 +308,6 @@ def _judged(
     accounts = {account.system_id: account for account in settings.accounts}
     then = _Then(engine, records, owner_ids)
     providers: dict[tuple[str, str], Provider] = {}
-    templates = engine.rules.template is not None
-    if templates:
-        engine.exchange.rules = replace(engine.rules, template=None)
     now = 0.0
     for passed in traffic.decisions_between(records, first_ms, end_ms):
         then.meet([each.decision[RECIPIENT] for each in passed], max(now, passed[0].decision[AT_MS] / 1000))
@@ -328,15 +334,8 @@ def _judged(
                 messages.append((providers[key], message))
             decisions = iter(engine.judge(now, messages, rejected) if messages else [])
             for each in together:
-                row = each.decision
-                trouble = row[CAUSE] in _TROUBLES
-                if at_ms >= begin_ms:
-                    comparison.not_replayed[TROUBLE] += trouble
-                    comparison.not_replayed[PARAMETERS] += templates and not trouble
-                    comparison.not_replayed[ACCOUNT] += row[SYSTEM_ID] not in accounts
-                yield row, None if trouble else next(decisions)
+                yield each.decision, None if each.decision[CAUSE] in _TROUBLES else next(decisions)
         advance(len(passed))
-    comparison.not_replayed = +comparison.not_replayed
 
 
 def _part(recorded: str) -> Part | None:

@@ -1,9 +1,9 @@
 """Who takes part: adversaries who each play one game, and honest people and firms.
 
 An actor is a script: all it will send, with times, fixed by a seed. It does not learn from refusals; each plays the
-game it is named for as well as somebody could who knows the public caps. Adversaries and people write from phones of one
-mobile operator, so that nothing is found by whose account a message came over. Two ordinary weeks in January 2026 are
-the stage, and the eve of the Spring Festival behind them.
+game it is named for as well as somebody could who knows the public caps. Adversaries and people write from phones of
+one mobile operator, so that nothing is found by whose account a message came over. Two ordinary weeks in January 2026
+are the stage, and the eve of the Spring Festival behind them.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def settings_for(setting: str, actors: Iterable[Actor]) -> Settings:
         if actor.purpose != "person"
         for sender in actor.senders
     ]
-    phones = {"address": "86139*", "owner": cast.MOBILE, "purpose": "person"}
+    phones: dict[str, Any] = {"address": "86139*", "owner": cast.MOBILE, "purpose": "person"}
     if setting == NAIVE:
         phones |= {"hour_cap": 0, "day_cap": 0}
     accounts = [{"system_id": name, "password": "none", "owner": owner} for name, owner in sorted(owners.items())]
