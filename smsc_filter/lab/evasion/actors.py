@@ -207,7 +207,7 @@ def adversaries(days: int) -> list[Actor]:
         "greeting with offer",
         offering,
         _spread(
-            [Burst(EVE_BEGINS + 18 * HOUR + at, 6 * HOUR, one, 1_980) for at, one in enumerate(offering)],
+            [Burst(EVE_BEGINS + 18 * HOUR + at, 6 * HOUR, one, 1_980) for at, one in enumerate(offering) if days],
             "greeting-with-offer",
             _texts("offering-wishes"),
         ),

@@ -34,11 +34,9 @@ SHIPPED: Final = "shipped"
 NAIVE: Final = "naive"
 SETTINGS: Final = (SHIPPED, NAIVE)
 
-TICK_SECONDS: Final = 20.0
-"""Messages of one such stretch are judged together: in sparse traffic single messages would take ten times as long."""
-
-LOOK_SECONDS: Final = 60.0
-"""How often the watcher looks; it does so every second when it is served. What goes through meanwhile counts."""
+TICK_SECONDS: Final = 60.0
+"""Messages of one such stretch are judged together, and after it the watcher looks. Shorter ones cost ten times as much
+where traffic is sparse; what goes through until the next look counts."""
 
 ACCUSING: Final = frozenset(
     {
@@ -166,7 +164,7 @@ class Trial:
         """Everything that is sent, judged; ``advance`` is told how many messages more."""
         watcher = Watcher(self._settings.watch, windows_from(self._settings)) if self._setting == SHIPPED else None
         fixed = FixedWindows(cast.PUBLIC_HOUR, cast.PUBLIC_DAY) if self._setting == NAIVE else None
-        look_at = 0.0
+        now = 0.0
         with Engine(self._settings) as engine:
             owners = sorted({actor.owner for actor in self._actors})
             providers = [
@@ -174,9 +172,6 @@ class Trial:
             ]
             for now, tick in groupby(self._sendings(), key=lambda each: each[0] // TICK_SECONDS * TICK_SECONDS):
                 together = list(tick)
-                if watcher is not None and now >= look_at:
-                    self._accuse(watcher.look(now))
-                    look_at = now + LOOK_SECONDS
                 messages: list[tuple[Provider, Message]] = [
                     (providers[index], message_of(sending.source, sending.recipient, sending.text))
                     for _, index, sending in together
@@ -186,9 +181,10 @@ class Trial:
                     self._note(index, sending, row, fixed)
                 if watcher is not None:
                     watcher.observe(rows)
+                    self._accuse(watcher.look(now + TICK_SECONDS))
                 advance(len(rows))
             if watcher is not None:
-                self._accuse(watcher.look(look_at + HOUR))
+                self._accuse(watcher.look(now + HOUR))
         return self.results
 
     def _sendings(self) -> Iterator[tuple[float, int, Sending]]:
