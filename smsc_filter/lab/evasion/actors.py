@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Final, NamedTuple
 
@@ -164,16 +165,21 @@ def adversaries(days: int) -> list[Actor]:
             _texts("rotated"),
         ),
     )
-    hundred = phones(100, 100)
-    add(
-        "rotator, 100 phones",
-        hundred,
-        _spread(
-            each_day(2, lambda day: [Burst(day + 9 * HOUR + at, 8 * HOUR, one, 320) for at, one in enumerate(hundred)]),
-            "rotator-100",
-            _texts("rotated-wide"),
-        ),
-    )
+    for name, begin, words in (
+        ("rotator, 100 phones", 100, "rotated"),
+        # The same game in the tone of a friend, which the classifier takes for one.
+        ("rotator, 100 phones, private tone", 300, "rotated-in-private"),
+    ):
+        hundred = phones(100, begin)
+        add(
+            name,
+            hundred,
+            _spread(
+                each_day(2, partial(_hundredfold, hundred)),
+                name,
+                _texts(words),
+            ),
+        )
     five = phones(5, 20)
     add(
         "paraphraser, 5 phones",
@@ -225,6 +231,10 @@ def adversaries(days: int) -> list[Actor]:
         )
     )
     return made
+
+
+def _hundredfold(phones: Sequence[str], day: float) -> list[Burst]:
+    return [Burst(day + 9 * HOUR + at, 8 * HOUR, one, 240) for at, one in enumerate(phones)]
 
 
 def _enumerated(bursts: Sequence[Burst]) -> Callable[[], Iterator[Sending]]:
