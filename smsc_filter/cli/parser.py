@@ -23,6 +23,7 @@ from smsc_filter.cli import (
     nightly,
     quota,
     records,
+    replay,
     serving,
     tokens,
     users,
@@ -53,7 +54,8 @@ LAB: Final = (
     ("smsc-sim", "A simulated SMSC to bind to.", "smsc-filter smsc-sim --port 2776 --receipts"),
     ("send", "Send texts as a provider would, and say what became of them.",
      "smsc-filter send --system-id shop --password secret --from 106900001 --to 13800000001 'Hello'"),
-    ("bench", "Measure the relay beside a direct connection and a byte splice.", "smsc-filter bench --quick"),
+    ("bench", "Measure the relay beside a direct connection and a byte splice, or what evades it.",
+     "smsc-filter bench evasion --quick"),
 )  # fmt: skip
 """Verbs that bring their own clients and servers: name, summary, example."""
 
@@ -77,7 +79,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     verbs = Verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
     for module in (
         *(serving, messages, consents, appeals, complaints, declines, measures, alarms),
-        *(models, nightly, quota, records, tokens, users),
+        *(models, nightly, quota, records, replay, tokens, users),
     ):
         module.add_verbs(verbs)
     for name, summary, example in LAB:

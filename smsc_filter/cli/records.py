@@ -32,7 +32,7 @@ def export_between(options: argparse.Namespace, kind: str | None) -> int:
     """Export what lies between two dates, of one owner where one is named."""
     settings = read_settings(options.config)
     zone = zone_of(settings)
-    begin, end = _first_moment(options.begin, zone), _first_moment(options.end, zone, after=True)
+    begin, end = first_moment(options.begin, zone), first_moment(options.end, zone, after=True)
     if end <= begin:
         return fail(f"--to {options.end} lies before --from {options.begin}")
     scope = exporting.Scope(options.owner, round(begin * 1000), min(round(end * 1000), exporting.LAST_MOMENT_MS))
@@ -191,7 +191,7 @@ def _moment(text: str, zone: ZoneInfo) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC).timestamp()
 
 
-def _first_moment(text: str, zone: ZoneInfo, *, after: bool = False) -> float:
+def first_moment(text: str, zone: ZoneInfo, *, after: bool = False) -> float:
     """The moment a text names; ``after`` the end of it, where it names a day."""
     moment = _moment(text, zone)
     if after and len(text) <= len("2026-07-01"):

@@ -26,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from smsc_filter.lab import quota_memory, rig
+from smsc_filter.lab.evasion import verb as evasion
 from smsc_filter.lab.generator import Outcome, status_name
 from smsc_filter.lab.screen import make_console, make_error_console
 from smsc_filter.lab.traffic import ACCOUNTS, consents
@@ -365,19 +366,23 @@ def shapes_for(names: Sequence[str], messages: int, *, quick: bool) -> list[Shap
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``smsc-filter bench``."""
-    parser.add_argument("what", nargs="?", choices=("speed", "quota-memory"), default="speed",
-                        help="speed of the relay (default), or memory of the state of quotas")  # fmt: skip
+    parser.add_argument("what", nargs="?", choices=("speed", "quota-memory", "evasion"), default="speed",
+                        help="speed of the relay (default), memory of the state of quotas, or evasion: which adversaries"
+                        " are stopped, and whether honest people are")  # fmt: skip
     parser.add_argument("--sample", type=int, default=200_000, help="quota-memory: entries of each kind")
     parser.add_argument("--messages", type=int, help="a batched load (default: 200,000; quick: 30,000)")
     parser.add_argument("--rounds", type=int, help="how often everything is measured (default: 3; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="a first impression in half a minute")
     parser.add_argument("--only", nargs="+", choices=(*SHAPES, "memory"), default=SHAPES, metavar="NAME",
                         help="some of batched, unbatched, latency; or memory")  # fmt: skip
+    parser.add_argument("--people", type=int, help="evasion: people who send wishes (default: 10,000; quick: 500)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure what the relay costs against none and against a byte splice."""
+    """Measure what the relay costs against none and against a byte splice, or what evades it."""
+    if args.what == "evasion":
+        return evasion.run(args)
     console, errors = make_console(), make_error_console()
     if args.what == "quota-memory":
         with _progress(errors) as progress:

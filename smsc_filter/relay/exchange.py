@@ -163,11 +163,12 @@ class Exchange:
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         elapsed: Callable[[float], float] = float,
+        outcome_seconds: float = OUTCOME_SECONDS,
     ) -> None:
         """Judge by ``rules``, at times ``clock()`` in seconds since the epoch.
 
         ``spool`` keeps the records of batches that the store did not take; ``elapsed`` makes of a time of the clock one
-        that quotas are counted by.
+        that quotas are counted by; outcomes are gathered for ``outcome_seconds``.
         """
         self.ledger = ledger
         self._judging = Judging(scorer, rules)
@@ -199,6 +200,7 @@ class Exchange:
         self._spool = spool
         self._loop = loop
         self._clock = clock
+        self._outcome_seconds = outcome_seconds
         self._pending: list[Arrival] = []
         self._octets = 0
         """Read from providers for what is pending; counted by the read, since by the message it would cost."""
@@ -865,7 +867,7 @@ class Exchange:
                 self._outcome_timer.cancel()
             self._record_outcomes()
         elif self._outcome_timer is None:
-            self._outcome_timer = self._loop.call_later(OUTCOME_SECONDS, self._record_outcomes)
+            self._outcome_timer = self._loop.call_later(self._outcome_seconds, self._record_outcomes)
 
     def unanswered(self, track: Track, cause: Cause) -> None:
         """The SMSC never answered. It may have taken the message, so nothing is given back."""
@@ -889,7 +891,7 @@ class Exchange:
         finally:
             self._outcome_task = None
             if self._outcomes and self._outcome_timer is None:
-                self._outcome_timer = self._loop.call_later(OUTCOME_SECONDS, self._record_outcomes)
+                self._outcome_timer = self._loop.call_later(self._outcome_seconds, self._record_outcomes)
 
 
 def _finding_row(finding: Finding) -> list[str]:

@@ -12,12 +12,15 @@ clock. A campaign that repeats itself is among them soon enough; what is not is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
 
-from smsc_filter.policy.likeness import ALIKE_PLACES, NO_SKETCH, PLACES, agreeing_places, sketch
+import numpy as np
+
+from smsc_filter.policy.likeness import ALIKE_PLACES, NO_SKETCH, PLACES, sketch
 
 MOST_SKETCHES: Final = 2_000
 MOST_CLUSTERS: Final = 20_000
@@ -56,6 +59,8 @@ class Cluster:
     """How many messages it had when it was last told as a campaign."""
     decisions: list[int] = field(default_factory=list)
     """A few of its decisions, as evidence."""
+    _by_owner: Counter[str] = field(default_factory=Counter, repr=False)
+    _counted: int = 0
 
     @property
     def advertises(self) -> bool:
@@ -66,6 +71,14 @@ class Cluster:
     def owners(self) -> set[str]:
         """Whose senders sent it."""
         return {owner for owner, _ in self.senders}
+
+    @property
+    def senders_by_owner(self) -> Mapping[str, int]:
+        """How many senders of each owner are in it; counted anew only when there are more."""
+        if self._counted != len(self.senders):
+            self._counted = len(self.senders)
+            self._by_owner = Counter(owner for owner, _ in self.senders)
+        return self._by_owner
 
     def senders_of(self, owner: str) -> list[str]:
         """The senders of one owner in it."""
@@ -118,15 +131,14 @@ class Clusters:
         if cluster is not None:
             return cluster
         bands = [(start, its[start : start + BAND]) for start in range(0, PLACES, BAND)]
-        best, best_places = None, ALIKE_PLACES - 1
-        seen: set[int] = set()
-        for band in bands:
-            for candidate in self._bands.get(band, ()):
-                if id(candidate) not in seen:
-                    seen.add(id(candidate))
-                    places = agreeing_places(its, candidate.leader)
-                    if places > best_places:
-                        best, best_places = candidate, places
+        best, best_places = None, 0
+        # All at once: a look at each alone costs ten times as much.
+        if near := list({id(each): each for band in bands for each in self._bands.get(band, ())}.values()):
+            leaders = np.frombuffer(b"".join(each.leader for each in near), np.uint8).reshape(-1, PLACES)
+            places = (leaders == np.frombuffer(its, np.uint8)).sum(axis=1)
+            at = int(places.argmax())
+            if places[at] >= ALIKE_PLACES:
+                best, best_places = near[at], int(places[at])
         if best is not None:
             best.distinct += 1
             best.agreeing += best_places

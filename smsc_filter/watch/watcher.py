@@ -10,7 +10,7 @@ Several recorders, on different machines, each watch what they move. The nightly
 from __future__ import annotations
 
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final
@@ -388,7 +388,7 @@ class Watcher:
         usual: dict[str, tuple[int, int]] = {}
         for cluster in self._clusters:
             if cluster.advertises:
-                for owner, senders in Counter(owner for owner, _ in cluster.senders).items():
+                for owner, senders in cluster.senders_by_owner.items():
                     others, further = usual.get(owner, (0, 0))
                     usual[owner] = others + 1, further + senders - 1
         return usual

@@ -1,0 +1,1 @@
+"""The evasion benchmark: who is stopped, and who should not have been."""
