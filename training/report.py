@@ -23,6 +23,7 @@ from sklearn.metrics import precision_recall_curve
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.samples import Sample
 from training import evaluate, prepare
+from training.unseen import Unseen
 
 POINTS: Final = 200
 """Points of a curve that are kept; more cannot be seen."""
@@ -46,11 +47,15 @@ def write_report(model: Path, data: Path, out: Path) -> dict[str, Any]:
     scorer = Scorer.load(model)
     corpus = prepare.read_corpus(data)
     held_out = corpus.part(held_out=True)
-    said = curves(scorer, held_out)
-    said["same_texts"] = corpus.fingerprint == scorer.manifest.data_fingerprint
+    unseen = Unseen.find(model)
+    if unseen is not None:
+        held_out = [s for s, known in zip(held_out, unseen.knows([s.text for s in held_out]), strict=True) if known]
+    measured = scorer if unseen is None else unseen
+    said = curves(measured, held_out)
+    said["unseen"] = unseen is not None
     out.mkdir(parents=True, exist_ok=True)
     (out / REPORT).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    (out / PAGE).write_text(page(said, evaluate.report(scorer, held_out).table()), encoding="utf-8")
+    (out / PAGE).write_text(page(said, evaluate.report(measured, held_out).table()), encoding="utf-8")
     print(f"{out / REPORT}, {out / PAGE}: {scorer.model_id} on {len(held_out):,} texts")
     return said
 
