@@ -1,4 +1,4 @@
-"""``python -m training train|evaluate|promote``."""
+"""``python -m training train|evaluate|report|promote``."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.samples import SampleError
 from training.evaluate import evaluate
 from training.promote import NotPromotedError, promote
+from training.report import write_report
 from training.train import train
 
 
@@ -22,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
                 )
             case "evaluate":
                 evaluate(asked.model, asked.data, everything=asked.all)
+            case "report":
+                write_report(asked.model, asked.data, asked.out)
             case "promote":
                 promote(asked.candidate, asked.to, asked.data, asked.cases)
     except (ModelError, SampleError, NotPromotedError, OSError) as error:
@@ -54,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", type=Path, required=True, help="folder of the model")
     verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts")
     verb.add_argument("--all", action="store_true", help="measure on all texts, not only on those held out")
+
+    verb = verbs.add_parser("report", help="curves of a model, as JSON and as a page")
+    verb.add_argument("--model", type=Path, required=True, help="folder of the model")
+    verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts")
+    verb.add_argument("--out", type=Path, required=True, help="folder to write report.json and report.html to")
 
     verb = verbs.add_parser("promote", help="serve a candidate, if it passes every gate")
     verb.add_argument("--candidate", type=Path, required=True, help="folder of the model to promote")

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -17,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smsc_filter.classifier import drift
-from smsc_filter.classifier.manifest import CARD, MANIFEST, PURPOSES, ModelError
+from smsc_filter.classifier.manifest import MANIFEST, PURPOSES, ModelError
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.classifier.versions import install, replace_model
 from smsc_filter.samples import Sample
 from smsc_filter.samples.labels import Case, read_cases
 from training import prepare
+from training.unseen import Unseen
 
-__all__ = ["Gate", "NotPromotedError", "ask_gates", "install", "promote"]
+__all__ = ["Gate", "NotPromotedError", "install", "promote"]
 
 RESAMPLES: Final = 1000
 """Draws of the bootstrap."""
@@ -40,6 +40,9 @@ RATES: Final = ((5_000, 0.001), (500, 0.01), (50, 0.05))
 
 LEAST_COMMERCIAL: Final = 50
 """Commercial texts a source needs at the gate: the recall on fewer is chance."""
+
+LEAST_KNOWN: Final = 0.5
+"""Share of the gate set that both models must have been asked about before they learnt from it."""
 
 PAIRS: Final = 30
 """Times both models are timed, one right after the other."""
@@ -89,35 +92,21 @@ def promote(candidate: Path, to: Path, data: Path, cases: Path, clock: Callable[
     corpus = prepare.read_corpus(data)
     held_out = corpus.part(held_out=True)
     greetings = [s for s in corpus.samples if s.category == "greeting" and s.label == "other"]
-    gates = ask_gates(scorer, served, held_out, greetings, must)
+    gates = [greeting_gate(scorer, greetings), case_gate(scorer, must)]
+    if served is not None:
+        gates += recall_gates(*_comparable(candidate, scorer, to, served, held_out))
+        gates += speed_gates(scorer, served, [sample.text for sample in held_out])
     print(table(gates))
     if failed := [gate.name for gate in gates if not gate.passed]:
         raise NotPromotedError(f"{scorer.model_id} is not promoted; it failed: {', '.join(failed)}")
     with TemporaryDirectory() as scratch:
         staged = Path(scratch)
-        copyfile(candidate / scorer.manifest.weights, staged / scorer.manifest.weights)
-        if (candidate / CARD).exists():
-            copyfile(candidate / CARD, staged / CARD)
+        install(candidate, staged)
         replace(scorer.manifest, reference=reference(scorer, held_out)).write(staged)
         replace_model(to, staged, "promotion", clock())
     before = f" in place of {served.model_id}" if served else ""
     print(f"{scorer.model_id} is now in {to}{before}; {len(held_out):,} texts and {len(must)} cases at the gates")
     return scorer.model_id
-
-
-def ask_gates(
-    candidate: Scorer,
-    served: Scorer | None,
-    held_out: Sequence[Sample],
-    greetings: Sequence[Sample],
-    cases: Sequence[Case],
-) -> list[Gate]:
-    """Ask every gate; those that compare are passed where nothing is served."""
-    gates = [greeting_gate(candidate, greetings), case_gate(candidate, cases)]
-    if served is not None:
-        gates += recall_gates(candidate, served, held_out)
-        gates += speed_gates(candidate, served, [sample.text for sample in held_out])
-    return gates
 
 
 def table(gates: Sequence[Gate]) -> str:
@@ -142,6 +131,20 @@ _PURPOSE_OF_KIND: Final = {
     "personal": "person",
     "greeting": "person",
 }
+
+
+def _comparable(
+    candidate: Path, scorer: Scorer, to: Path, served: Scorer, samples: Sequence[Sample]
+) -> tuple[Scorer, Scorer, Sequence[Sample]]:
+    """Both models as they were before they learnt from the gate set, and the texts of it that both were asked then."""
+    now, before = Unseen.find(candidate), Unseen.find(to)
+    if now is not None and before is not None:
+        texts = [sample.text for sample in samples]
+        known = now.knows(texts) & before.knows(texts)
+        if known.mean() >= LEAST_KNOWN:
+            return now, before, [sample for sample, both in zip(samples, known.tolist(), strict=True) if both]
+    print("recall is that on texts the models may have learnt from: what they said before is not kept of both")
+    return scorer, served, samples
 
 
 def _served(folder: Path) -> Scorer | None:
@@ -184,7 +187,7 @@ def recall_gates(candidate: Scorer, served: Scorer, samples: Sequence[Sample]) -
     """
     texts = [sample.text for sample in samples]
     pair = np.stack([candidate.log_odds(texts), served.log_odds(texts)])
-    commercial = np.array([sample.label == "commercial" for sample in samples])
+    commercial = np.array([sample.label == "commercial" for sample in samples], np.bool_)
     source = np.array([sample.source for sample in samples])
     places = {name: source == name for name in dict.fromkeys(source.tolist())}
     places[ALL] = np.ones(len(samples), np.bool_)
@@ -204,7 +207,8 @@ def recall_gates(candidate: Scorer, served: Scorer, samples: Sequence[Sample]) -
                 f"{now:.2%} ({now - before:+.2%}, at best {at_best:+.2%})",
             )
         )
-    return gates
+    # A gate that cannot be asked is not passed.
+    return gates or [Gate("recall", False, "texts to compare it on", f"too few among {len(samples):,}")]
 
 
 def recall_at(yes: NDArray[np.float32], no: NDArray[np.float32], rate: float) -> NDArray[np.float64]:

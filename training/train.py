@@ -20,6 +20,7 @@ from smsc_filter.classifier.scorer import Scorer, Weights, write_weights
 from smsc_filter.samples import Sample
 from training import evaluate, prepare
 from training.promote import install
+from training.unseen import keep_unseen
 
 COMMERCIAL_C: Final = 8.0
 """Inverse strength of the L2 penalty; of 2, 3, 5, 8, 10 and 50 the one that did best on the development set."""
@@ -67,6 +68,7 @@ def train(
     with TemporaryDirectory() as scratch:
         manifest = write_model(Path(scratch), draft, weights)
         measured = evaluate.report(Scorer.load(Path(scratch)), dev)
+        keep_unseen(Path(scratch), [sample.text for sample in dev])
         # What is served has learnt from every text there is; the figures stay those of the model that had not.
         (Path(scratch) / manifest.weights).unlink()
         manifest = write_model(Path(scratch), draft, fit([*learn, *dev], seed, clock))

@@ -6,6 +6,7 @@ refused with one line that names the file and what is wrong with it.
 
 import json
 import math
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any, Final
 
 MANIFEST: Final = "manifest.json"
 CARD: Final = "card.md"
+
+MOST_MANIFEST_OCTETS: Final = 1 << 20
+MOST_WEIGHTS_OCTETS: Final = 64 << 20
 
 KINDS: Final[tuple[str, ...]] = ("verification", "service", "commercial", "fraud", "personal", "greeting")
 """What a text may be; a score speaks of ``commercial`` and ``fraud`` together."""
@@ -68,6 +72,24 @@ class Manifest:
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
+def read_octets(path: Path, most: int) -> bytes:
+    """The octets of a regular file of at most ``most``; a pipe or a device would keep whoever reads it waiting.
+
+    Raises:
+        ModelError: it is no such file, or cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ModelError(f"{path}: is no regular file")
+        with path.open("rb") as file:
+            octets = file.read(most + 1)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(octets) > most:
+        raise ModelError(f"{path}: has more than {most:,} octets")
+    return octets
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read and check ``folder/manifest.json``.
 
@@ -76,9 +98,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+        said = json.loads(read_octets(path, MOST_MANIFEST_OCTETS).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: is not JSON ({error})") from error
     if not isinstance(said, dict):

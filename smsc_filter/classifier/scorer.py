@@ -19,7 +19,14 @@ from joblib.numpy_pickle import NumpyArrayWrapper, NumpyUnpickler
 from numpy.typing import NDArray
 
 from smsc_filter.classifier import features
-from smsc_filter.classifier.manifest import KINDS, Manifest, ModelError, read_manifest
+from smsc_filter.classifier.manifest import (
+    KINDS,
+    MOST_WEIGHTS_OCTETS,
+    Manifest,
+    ModelError,
+    read_manifest,
+    read_octets,
+)
 from smsc_filter.classifier.normalise import MARGIN, Folded, fold
 
 __all__ = ["KINDS", "Contribution", "ModelError", "Scorer", "Scores", "Weights", "write_weights"]
@@ -103,10 +110,7 @@ class Scorer:
                 f"{folder}: made for features of version {manifest.feature_version},"
                 f" this is version {features.FEATURE_VERSION}; train it again"
             )
-        try:
-            octets = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+        octets = read_octets(path, MOST_WEIGHTS_OCTETS)
         # The octets that were checked are the ones unpickled: the file is not opened a second time.
         if hashlib.sha256(octets).hexdigest() != manifest.sha256:
             raise ModelError(f"{path}: is not the file its manifest describes (SHA-256 differs)")

@@ -17,6 +17,9 @@ from smsc_filter.classifier.scorer import Scorer
 EARLIER: Final = "earlier"
 REPLACED: Final = "replaced.json"
 
+UNSEEN: Final = "unseen.npz"
+"""What training keeps for whoever compares models; the service does not read it."""
+
 KEPT: Final = 8
 """Earlier models kept; a model is two megabytes."""
 
@@ -48,8 +51,10 @@ def install(model: Path, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     # The name of the weights holds their checksum: old and new lie side by side until the manifest,
     # replaced in one step, says which of them counts.
-    for name in (manifest.weights, CARD, MANIFEST):
-        if (model / name).exists():
+    for name in (manifest.weights, CARD, UNSEEN, MANIFEST):
+        if not (model / name).exists():
+            (to / name).unlink(missing_ok=True)  # a card of another model would tell of this one
+        else:
             partial = to / f".{name}.partial"
             shutil.copyfile(model / name, partial)
             partial.replace(to / name)

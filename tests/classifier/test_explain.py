@@ -18,7 +18,7 @@ def scorer() -> Scorer:
     return Scorer.load(DEFAULT)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(text=st.text(st.characters(), max_size=120), most=st.integers(0, 20))
 def test_the_parts_add_up_to_the_score(scorer: Scorer, text: str, most: int) -> None:
     said = explain(scorer, text, most)

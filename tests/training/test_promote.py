@@ -109,8 +109,9 @@ def test_a_loss_within_noise_passes_and_one_beyond_it_does_not(served: Scorer, t
     assert gate.wants.startswith(">= ")
 
 
-def test_a_source_too_small_to_tell_is_not_asked(served: Scorer, texts: list[Sample]) -> None:
-    assert recall_gates(served, served, texts[:60]) == []
+def test_where_no_source_can_tell_the_gate_is_not_passed(served: Scorer, texts: list[Sample]) -> None:
+    (gate,) = recall_gates(served, served, texts[:60])
+    assert (gate.passed, gate.found) == (False, "too few among 60")
 
 
 class Slower(Scorer):

@@ -8,6 +8,7 @@ import pytest
 from smsc_filter.classifier import features
 from smsc_filter.classifier.manifest import CARD, MANIFEST, PURPOSES, read_manifest
 from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.classifier.versions import UNSEEN
 from smsc_filter.samples import load_samples
 from training.__main__ import main
 from training.prepare import OWN, read_corpus
@@ -45,7 +46,7 @@ def test_a_trained_model_is_whole(model: Path, data: Path) -> None:
     assert manifest.data_fingerprint == read_corpus(data).fingerprint
     low, middle, high = (manifest.thresholds[purpose] for purpose in PURPOSES)
     assert 0 < low <= middle <= high < 1
-    assert sorted(path.name for path in model.iterdir()) == sorted([manifest.weights, MANIFEST, CARD])
+    assert sorted(path.name for path in model.iterdir()) == sorted([manifest.weights, MANIFEST, CARD, UNSEEN])
 
 
 def test_a_trained_model_tells_the_toy_texts_apart(model: Path) -> None:
