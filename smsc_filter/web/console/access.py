@@ -180,8 +180,10 @@ def refuse_other_sites(request: Request) -> None:
         return
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    theirs = site not in (None, "same-origin", "none")
-    theirs = theirs or (origin is not None and origin.partition("://")[2] != request.headers.get("host"))
+    if site is not None:
+        theirs = site not in ("same-origin", "none")
+    else:
+        theirs = origin is not None and origin.partition("://")[2] != request.headers.get("host")
     if theirs:
         raise Problem(403, "other-site", "")
 
