@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import struct
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from smsc_filter.records.search import MOST_LOOKED_AT, Wanted, find
 from smsc_filter.records.tally import minutes_since, owners_since
 from smsc_filter.records.users import Role
 from smsc_filter.records.whitelist import entries
-from smsc_filter.state.ledger import Ledger
 from smsc_filter.state.rules import TABLE, read_rules
 from smsc_filter.state.usage import spent
 from tests.web.conftest import NOW, World
@@ -73,7 +73,9 @@ def test_decisions_are_found_by_what_is_asked(
     rows = {
         1: decision_row(1, NOW), 2: decision_row(2, NOW + 1, source="106900002"),
         3: decision_row(3, NOW + 2, recipient="8613800000002", cause="quota-spent", score=5500),
-        4: decision_row(4, NOW + 3, recipient="8613800000002", cause="", owner="bank-ltd", source="106920001", score=10),
+        4: decision_row(
+            4, NOW + 3, recipient="8613800000002", cause="", owner="bank-ltd", source="106920001", score=10
+        ),
     }  # fmt: skip
     ids = dict(zip(rows, put_decisions(world, *rows.values()), strict=True))
     page = sign_in(Role.VIEWER).get("/decisions", params=query)
@@ -198,7 +200,8 @@ def test_a_threshold_is_tried_saved_and_taken_back(world: World, sign_in: SignIn
 
 @pytest.mark.parametrize("wrong", [
     {"threshold.person": "0"}, {"threshold.person": "1.5"}, {"threshold.person": "x"}, {"threshold.person": "nan"},
-    {"cap.person.hour": "-1", "cap.person.day": "1"}, {"cap.person.hour": "1e9", "cap.person.day": "1"}, {"reason": " "},
+    {"cap.person.hour": "-1", "cap.person.day": "1"}, {"cap.person.hour": "1e9", "cap.person.day": "1"},
+    {"reason": " "},
 ])  # fmt: skip
 def test_a_value_out_of_range_is_refused(world: World, sign_in: SignIn, wrong: dict[str, str]) -> None:
     person = sign_in(Role.OPERATOR)
@@ -233,17 +236,10 @@ def test_measures_need_their_notice_and_are_published(world: World, sign_in: Sig
 
 
 def test_quota_use_is_what_the_store_has_counted(world: World) -> None:
-    log = b"".join(part for at, total in ((0.0, 10.0), (5000.0, 25.0), (9000.0, 40.0)) for part in _entry(at, total))
+    log = b"".join(struct.pack(">dd", at_ms, total) for at_ms, total in ((0, 10), (5000, 25), (9000, 40)))
     world.store.set("{p0}q106900001", log)
     asked = [("106900001", [1, 5, 3600]), ("106900002", [3600])]
     assert spent(world.store, 1, asked, 10.0) == [[0, 15, 40], [0]]
-    assert Ledger is not None
-
-
-def _entry(at: float, total: float) -> list[bytes]:
-    import struct
-
-    return [struct.pack(">dd", at, total)]
 
 
 def test_a_consent_is_shown_with_its_proof_and_the_look_up_is_on_record(world: World, sign_in: SignIn) -> None:
