@@ -36,7 +36,7 @@ def show(request: Request, context: World) -> Response:
     own = context.setup.model_folder.resolve()
     found = [model for folder in sorted(own.parent.iterdir()) if (model := _model(folder, folder == own)) is not None]
     found.sort(key=lambda model: not model.in_use)
-    return render(request, "console/models.html", {"models": found, "model_now": context.setup.scorer().model_id})
+    return render(request, "console/models.html", {"models": found, "model_now": context.models.current().model_id})
 
 
 def _model(folder: Path, in_use: bool) -> Model | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import struct
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from smsc_filter.records.tally import minutes_since, owners_since
 from smsc_filter.records.users import Role
 from smsc_filter.records.whitelist import entries
 from smsc_filter.state.rules import TABLE, read_rules
-from smsc_filter.state.usage import spent
 from tests.web.conftest import NOW, World
 from tests.web.console.conftest import GREETING, HOSTILE, SignIn, decision_row, put_decisions
 
@@ -233,13 +231,6 @@ def test_measures_need_their_notice_and_are_published(world: World, sign_in: Sig
     assert person.post("/owners/shop-ltd/measures/1/lift", reason="they stopped").status_code == 303
     assert person.post("/owners/shop-ltd/measures/1/lift", reason="again").status_code == 409
     assert [each[0] for each in audited(world)] == ["notice", "measure-impose", "measure-lift"]
-
-
-def test_quota_use_is_what_the_store_has_counted(world: World) -> None:
-    log = b"".join(struct.pack(">dd", at_ms, total) for at_ms, total in ((0, 10), (5000, 25), (9000, 40)))
-    world.store.set("{p0}q106900001", log)
-    asked = [("106900001", [1, 5, 3600]), ("106900002", [3600])]
-    assert spent(world.store, 1, asked, 10.0) == [[0, 15, 40], [0]]
 
 
 def test_a_consent_is_shown_with_its_proof_and_the_look_up_is_on_record(world: World, sign_in: SignIn) -> None:
