@@ -73,6 +73,7 @@ ROUTES: Final[Mapping[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/rules"): OPERATORS,
     ("POST", "/rules/{version}/restore"): OPERATORS,
     ("GET", "/models"): STAFF,
+    ("POST", "/models/rollback"): OPERATORS,
     ("GET", "/lists"): STAFF,
     ("POST", "/lists/prohibited"): OPERATORS,
     ("POST", "/lists/whitelist/{entry_id}/revoke"): REVIEWERS,

@@ -103,6 +103,7 @@ DONE: Final[Mapping[str, str]] = {
     "measure": N_("The measure is imposed; workers know it within a second."),
     "lifted": N_("The measure is lifted."),
     "rules": N_("The rules are saved; workers judge by them within a second."),
+    "model": N_("The earlier model judges again within seconds."),
     "user": N_("The user is changed."),
     "appeal": N_("The appeal is open."),
     "complaint": N_("The complaint is on record."),

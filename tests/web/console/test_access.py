@@ -40,6 +40,7 @@ TABLE: list[tuple[str, str, set[Role]]] = [
     ("POST", "/rules", {O, A}),
     ("POST", "/rules/{version}/restore", {O, A}),
     ("GET", "/models", STAFF),
+    ("POST", "/models/rollback", {O, A}),
     ("GET", "/lists", STAFF),
     ("POST", "/lists/prohibited", {O, A}),
     ("POST", "/lists/whitelist/{entry_id}/revoke", {R, A}),
