@@ -179,16 +179,14 @@ def make_setup(settings: Settings) -> Setup:
     """
     folder = model_folder(settings)
     profile = read_profile(settings.policy.profile)
-    scorer = cache(partial(Scorer.load, folder))
     return Setup(
         mode=settings.policy.mode,
         profile=profile,
-        thresholds=configured_thresholds(settings, scorer()),
+        thresholds=configured_thresholds(settings, Scorer.load(folder)),
         prohibited=read_prohibited(settings),
         accounts={account.system_id: account.owner for account in settings.accounts},
         owners=settings.owners,
         senders=lambda tuning: settings.registered(tuned_profile(profile, tuning)),
-        scorer=scorer,
         model_folder=folder,
         signing_key=cache(partial(SigningKey.open, settings.data_dir)),
     )

@@ -25,11 +25,14 @@ from smsc_filter.records.appeals import expire_silent
 from smsc_filter.records.cases import write_cases
 from smsc_filter.records.clocks import OVERDUE, Late, late, note_told, refine_deadlines
 from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.rulebook import newest_rules
 from smsc_filter.settings import Settings
 from smsc_filter.state import keys
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import write_measures
 from smsc_filter.state.projection import WHITELIST, write_whitelist
+from smsc_filter.state.rules import TABLE as RULES
+from smsc_filter.state.rules import pack_rules, write_rules
 from smsc_filter.watch.alarm import Alarm, Kind
 
 log = structlog.get_logger()
@@ -95,6 +98,10 @@ class Clerk:
         if self._differs(MEASURES, [measure.to_dict() for measure in standing]):
             write_measures(self._client, standing)
             changed.append(MEASURES)
+        tuning = newest_rules(self._engine)
+        if tuning.version and self._client.hget(keys.SMALL_TABLES, RULES) != pack_rules(tuning):
+            write_rules(self._client, tuning)
+            changed.append(RULES)
         return changed
 
     def _differs(self, table: str, values: list[dict[str, object]]) -> bool:

@@ -15,17 +15,12 @@ import time
 from typing import Any, Final
 
 import orjson
-import redis
 import structlog
 import uvicorn
-from sqlalchemy import Engine
 
-from smsc_filter.records.errors import SqlUnavailable
-from smsc_filter.records.rulebook import newest_rules
 from smsc_filter.service.build import open_records, store_client, store_writer, web_context
 from smsc_filter.service.child import READY
 from smsc_filter.settings import Settings
-from smsc_filter.state.rules import write_rules
 from smsc_filter.web.app import make_app
 
 NICENESS: Final = 5
@@ -48,16 +43,6 @@ class _Server(uvicorn.Server):
         yield
 
 
-def publish_rules(engine: Engine, writer: redis.Redis) -> None:
-    """Tell the workers what operators have set: the hot state may be a new one."""
-    try:
-        tuning = newest_rules(engine)
-        if tuning.version:
-            write_rules(writer, tuning)
-    except (SqlUnavailable, redis.RedisError) as error:
-        log.warning("rules-not-published", error=type(error).__name__)
-
-
 async def run_web(settings: Settings, control: socket.socket) -> None:
     """The life of the web process: listening sockets come over ``control``; its end is the end of the supervisor."""
     loop = asyncio.get_running_loop()
@@ -68,7 +53,6 @@ async def run_web(settings: Settings, control: socket.socket) -> None:
     engine = open_records(settings)
     store, writer = store_client(settings, start["url"]), store_writer(settings, start["url"])
     context = web_context(settings, engine, store, writer, time.time)
-    publish_rules(engine, writer)
     server = _Server(
         uvicorn.Config(
             make_app(context),

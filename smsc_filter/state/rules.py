@@ -14,10 +14,15 @@ TABLE: Final = "rules"
 """Its field among the small tables."""
 
 
+def pack_rules(tuning: Tuning) -> bytes:
+    """A version as it is published."""
+    return orjson.dumps({"version": tuning.version, "body": tuning.body()})
+
+
 def write_rules(client: Redis, tuning: Tuning) -> None:
     """Publish a version; every worker judges by it within a second."""
     pipeline = client.pipeline(transaction=True)
-    pipeline.hset(keys.SMALL_TABLES, TABLE, orjson.dumps({"version": tuning.version, "body": tuning.body()}))
+    pipeline.hset(keys.SMALL_TABLES, TABLE, pack_rules(tuning))
     pipeline.hincrby(keys.SMALL_TABLES, "version", 1)
     pipeline.execute()
 

@@ -45,6 +45,21 @@ ROUTES: Final[Mapping[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/decisions/{decision_id}"): STAFF,
     ("POST", "/decisions/{decision_id}/label"): HANDLERS,
     ("POST", "/decisions/{decision_id}/whitelist"): REVIEWERS,
+    ("POST", "/decisions/{decision_id}/appeal"): HANDLERS,
+    ("POST", "/decisions/{decision_id}/complaint"): HANDLERS,
+    ("GET", "/appeals"): STAFF,
+    ("GET", "/appeals/{appeal_id}"): STAFF,
+    ("POST", "/appeals/{appeal_id}/ask"): REVIEWERS,
+    ("POST", "/appeals/{appeal_id}/supply"): HANDLERS,
+    ("POST", "/appeals/{appeal_id}/grant"): REVIEWERS,
+    ("POST", "/appeals/{appeal_id}/refuse"): REVIEWERS,
+    ("POST", "/appeals/{appeal_id}/revoke"): REVIEWERS,
+    ("GET", "/complaints"): STAFF,
+    ("GET", "/complaints/{complaint_id}"): STAFF,
+    ("POST", "/complaints/{complaint_id}/forward"): HANDLERS,
+    ("POST", "/complaints/{complaint_id}/decide"): REVIEWERS,
+    ("POST", "/complaints/{complaint_id}/tell"): HANDLERS,
+    ("POST", "/complaints/{complaint_id}/withdraw"): HANDLERS,
     ("GET", "/senders"): STAFF,
     ("GET", "/owners/{owner}"): STAFF,
     ("POST", "/owners/{owner}/notices"): OPERATORS,
@@ -58,6 +73,7 @@ ROUTES: Final[Mapping[tuple[str, str], frozenset[Role]]] = {
     ("POST", "/rules"): OPERATORS,
     ("POST", "/rules/{version}/restore"): OPERATORS,
     ("GET", "/models"): STAFF,
+    ("POST", "/models/rollback"): OPERATORS,
     ("GET", "/lists"): STAFF,
     ("POST", "/lists/prohibited"): OPERATORS,
     ("POST", "/lists/whitelist/{entry_id}/revoke"): REVIEWERS,
@@ -69,6 +85,11 @@ ROUTES: Final[Mapping[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/provider"): PROVIDERS,
     ("GET", "/provider/decisions"): PROVIDERS,
     ("GET", "/provider/decisions/{decision_id}"): PROVIDERS,
+    ("GET", "/provider/appeals"): PROVIDERS,
+    ("GET", "/provider/appeals/{appeal_id}"): PROVIDERS,
+    ("POST", "/provider/decisions/{decision_id}/appeal"): PROVIDERS,
+    ("POST", "/provider/appeals/{appeal_id}/supply"): PROVIDERS,
+    ("POST", "/provider/appeals/{appeal_id}/withdraw"): PROVIDERS,
     ("GET", "/provider/consents"): PROVIDERS,
     ("POST", "/provider/consents"): PROVIDERS,
     ("GET", "/provider/consents/{job_id}/errors"): PROVIDERS,
@@ -160,8 +181,10 @@ def refuse_other_sites(request: Request) -> None:
         return
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    theirs = site not in (None, "same-origin", "none")
-    theirs = theirs or (origin is not None and origin.partition("://")[2] != request.headers.get("host"))
+    if site is not None:
+        theirs = site not in ("same-origin", "none")
+    else:
+        theirs = origin is not None and origin.partition("://")[2] != request.headers.get("host")
     if theirs:
         raise Problem(403, "other-site", "")
 

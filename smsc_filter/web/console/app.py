@@ -8,6 +8,8 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from smsc_filter.web.console import (
     accounts,
+    appeals,
+    complaints,
     consents,
     decisions,
     lists,
@@ -23,8 +25,8 @@ from smsc_filter.web.context import Context
 from smsc_filter.web.pages.errors import add_page_handlers
 
 ROUTERS: Final = (
-    login.router, overview.router, decisions.router, senders.router, consents.router, rules.router, models.router,
-    lists.router, accounts.router, provider.router,
+    login.router, overview.router, decisions.router, appeals.router, complaints.router, senders.router, consents.router,
+    rules.router, models.router, lists.router, accounts.router, provider.router,
 )  # fmt: skip
 
 

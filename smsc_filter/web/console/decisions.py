@@ -160,9 +160,10 @@ def decision_of(context: Context, text: str) -> Decision:
 
 def explained(context: Context, decision: Decision) -> dict[str, Any]:
     """Everything a page says of a decision."""
+    scorer = context.models.of(decision.model) or context.models.current()
     contributions: list[Contribution] = []
     if decision.text:
-        contributions = context.setup.scorer().explain(decision.text, ALL_CONTRIBUTIONS)
+        contributions = scorer.explain(decision.text, ALL_CONTRIBUTIONS)
     return {
         "decision": decision,
         "id": id_to_text(decision.id),
@@ -172,7 +173,7 @@ def explained(context: Context, decision: Decision) -> dict[str, Any]:
         "words": contributions[:MOST_CONTRIBUTIONS],
         "greatest": max((abs(each.log_odds) for each in contributions), default=1.0),
         "spans": spans(decision.text, contributions),
-        "model_now": context.setup.scorer().model_id,
+        "explained_by": scorer.model_id,
         "labels": labels_of(context.engine, decision.id),
         "label_choices": LABELS,
         "causes": CAUSES, "check_names": CHECKS, "kinds": KINDS, "purposes": PURPOSES, "scopes": SCOPES, "done": DONE,

@@ -102,7 +102,8 @@ def _chart(by_minute: dict[int, Counter[str]], minute: int, zone: ZoneInfo) -> C
         local = datetime.fromtimestamp(at * 60, UTC).astimezone(zone)
         counts = by_minute.get(at, Counter())
         title = f"{local:%H:%M} · ✓ {counts['good']:,} · ✗ {counts['bad'] + counts['pale']:,}"
-        label = f"{local:%H:%M}" if at % 10 == 0 else ""
+        # A label at the right edge would be cut.
+        label = f"{local:%H:%M}" if at % 10 == 0 and at < minute - 2 else ""
         values.append((label, title, [(style, float(counts[style])) for style in ("good", "bad", "pale")]))
     return stack(values)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Integer, case, cast, func, select
 from starlette.concurrency import run_in_threadpool
 
 from smsc_filter.policy.record import id_to_text
@@ -31,7 +31,7 @@ from smsc_filter.web.problems import Problem
 
 router = APIRouter(prefix="/rules")
 
-RECENT: Final = 50_000
+RECENT: Final = 20_000
 """Newest decisions that a what-if looks at."""
 
 BUCKETS: Final = 40
@@ -118,31 +118,41 @@ def what_ifs(context: Context, now: Mapping[str, float], then: Mapping[str, floa
         .order_by(decisions.c.id.desc())
         .limit(RECENT)
         .subquery()
+        .c
     )
-    counted = (
-        select(newest.c.purpose, newest.c.score, func.count(), func.max(newest.c.id))
-        .where(newest.c.score >= 0)
-        .group_by(newest.c.purpose, newest.c.score)
-    )
+    found = []
     with reading(context.engine) as connection:
-        rows = connection.execute(counted).all()
-        found = []
         for purpose in PURPOSES:
-            own = [row for row in rows if row[0] == purpose]
-            low, high = sorted((_units(now[purpose]), _units(then[purpose])))
-            between = sorted((row for row in own if low <= row[1] < high), key=lambda row: row[1])
-            ids = [row[3] for row in between[:: max(1, len(between) // MOST_EXAMPLES)]][:MOST_EXAMPLES]
-            wanted = select(decisions.c.id, decisions.c.text, decisions.c.score).where(decisions.c.id.in_(ids))
-            examples = [(id_to_text(id_), text, score / 10_000) for id_, text, score in connection.execute(wanted)]
+            least_now, least_then = _units(now[purpose]), _units(then[purpose])
+            # The arithmetic is the database's: scores are ten-thousandths, so there are few rows to bring over.
+            bucket = newest.score * BUCKETS / 10_001
+            bucket = func.floor(bucket) if connection.dialect.name == "postgresql" else cast(bucket, Integer)
+            counted = (
+                select(bucket, func.count(), _reaching(newest.score, least_now), _reaching(newest.score, least_then))
+                .where(newest.purpose == purpose, newest.score >= 0)
+                .group_by(bucket)
+            )
+            rows = [tuple(map(int, row)) for row in connection.execute(counted)]
+            low, high = sorted((least_now, least_then))
+            examples: list[tuple[str, str, float]] = []
+            if low != high:
+                between = (
+                    select(newest.id)
+                    .where(newest.purpose == purpose, newest.score >= low, newest.score < high)
+                    .limit(MOST_EXAMPLES)
+                )
+                ids = connection.execute(between).scalars().all()
+                wanted = select(decisions.c.id, decisions.c.text, decisions.c.score).where(decisions.c.id.in_(ids))
+                examples = [(id_to_text(id_), text, score / 10_000) for id_, text, score in connection.execute(wanted)]
             found.append(
                 WhatIf(
                     purpose=purpose,
                     now=now[purpose],
                     then=then[purpose],
-                    messages=sum(row[2] for row in own),
-                    commercial_now=sum(row[2] for row in own if row[1] >= _units(now[purpose])),
-                    commercial_then=sum(row[2] for row in own if row[1] >= _units(then[purpose])),
-                    chart=_histogram(own, then[purpose]),
+                    messages=sum(row[1] for row in rows),
+                    commercial_now=sum(row[2] for row in rows),
+                    commercial_then=sum(row[3] for row in rows),
+                    chart=_histogram({row[0]: row[1] for row in rows}, then[purpose]),
                     examples=examples,
                 )
             )
@@ -239,14 +249,15 @@ def _over(base: Mapping[str, float], tuning: Tuning) -> dict[str, float]:
     return {**base, **{str(purpose): value for purpose, value in tuning.thresholds.items()}}
 
 
-def _histogram(rows: Sequence[Any], threshold: float) -> Columns:
+def _reaching(score: ColumnElement[int], least: int) -> ColumnElement[int]:
+    return func.sum(case((score >= least, 1), else_=0))
+
+
+def _histogram(counts: Mapping[int, int], threshold: float) -> Columns:
     """How many messages have which score; roots of the counts, so that rare scores are seen beside frequent ones."""
-    counts = [0] * BUCKETS
-    for _, score, count, _ in rows:
-        counts[min(BUCKETS - 1, score * BUCKETS // 10_000)] += count
     values = []
-    for at, count in enumerate(counts):
-        low = at / BUCKETS
+    for at in range(BUCKETS):
+        low, count = at / BUCKETS, counts.get(at, 0)
         style = "bad" if low + 0.5 / BUCKETS >= threshold else "good"
         title = f"{low:.3f} - {low + 1 / BUCKETS:.3f} · {count:,}"
         values.append((f"{low:.1f}" if at % 4 == 0 else "", title, [(style, count**0.5)]))

@@ -103,14 +103,70 @@ DONE: Final[Mapping[str, str]] = {
     "measure": N_("The measure is imposed; workers know it within a second."),
     "lifted": N_("The measure is lifted."),
     "rules": N_("The rules are saved; workers judge by them within a second."),
+    "model": N_("The earlier model judges again within seconds."),
     "user": N_("The user is changed."),
+    "appeal": N_("The appeal is open."),
+    "complaint": N_("The complaint is on record."),
+    "answer": N_("It is on record."),
     "upload": N_("The file has come and is being imported."),
 }
 """What ``?done=`` says after a change."""
 
+APPEAL_STATES: Final[Mapping[str, tuple[str, str]]] = {
+    "open": ("warn", N_("open")),
+    "needs-information": ("", N_("needs information")),
+    "granted": ("good", N_("granted")),
+    "refused": ("bad", N_("refused")),
+    "withdrawn": ("", N_("withdrawn")),
+    "expired": ("", N_("expired")),
+}
+
+APPEAL_EVENTS: Final[Mapping[str, str]] = {
+    "open": N_("opened"),
+    "ask": N_("asked for more"),
+    "supply": N_("information supplied"),
+    "grant": N_("granted"),
+    "refuse": N_("refused"),
+    "withdraw": N_("withdrawn"),
+    "expire": N_("expired"),
+    "revoke": N_("revoked"),
+    "effects": N_("what follows"),
+}
+
+APPELLANTS: Final[Mapping[str, str]] = {
+    "owner": N_("provider"),
+    "person": N_("person"),
+    "operator": N_("operator"),
+}
+
+COMPLAINT_STATES: Final[Mapping[str, tuple[str, str]]] = {
+    "received": ("warn", N_("to be forwarded")),
+    "forwarded": ("warn", N_("being looked into")),
+    "decided": ("warn", N_("complainant to be told")),
+    "told": ("good", N_("complainant told")),
+    "withdrawn": ("", N_("withdrawn")),
+}
+
+COMPLAINT_EVENTS: Final[Mapping[str, str]] = {
+    "received": N_("received"),
+    "forwarded": N_("received as forwarded"),
+    "forward": N_("forwarded"),
+    "decide": N_("decided"),
+    "tell": N_("complainant told"),
+    "withdraw": N_("withdrawn"),
+    "effects": N_("what follows"),
+}
+
+COMPLAINT_OUTCOMES: Final[Mapping[str, str]] = {
+    "upheld": N_("upheld"),
+    "unfounded": N_("unfounded"),
+    "not-ours": N_("not ours"),
+}
+
 SCOPES: Final[Mapping[str, str]] = {
     "sender": N_("this sender, to everybody"),
     "sender-recipients": N_("this sender, to this recipient"),
+    "cluster": N_("this text and those like it, to everybody"),
     "owner": N_("all that the owner sends"),
 }
 

@@ -40,6 +40,7 @@ TABLE: list[tuple[str, str, set[Role]]] = [
     ("POST", "/rules", {O, A}),
     ("POST", "/rules/{version}/restore", {O, A}),
     ("GET", "/models", STAFF),
+    ("POST", "/models/rollback", {O, A}),
     ("GET", "/lists", STAFF),
     ("POST", "/lists/prohibited", {O, A}),
     ("POST", "/lists/whitelist/{entry_id}/revoke", {R, A}),
@@ -54,10 +55,30 @@ TABLE: list[tuple[str, str, set[Role]]] = [
     ("GET", "/provider/consents", {P}),
     ("POST", "/provider/consents", {P}),
     ("GET", "/provider/consents/{job_id}/errors", {P}),
+    ("POST", "/decisions/{decision_id}/appeal", {O, R, A}),
+    ("POST", "/decisions/{decision_id}/complaint", {O, R, A}),
+    ("GET", "/appeals", STAFF),
+    ("GET", "/appeals/{appeal_id}", STAFF),
+    ("POST", "/appeals/{appeal_id}/ask", {R, A}),
+    ("POST", "/appeals/{appeal_id}/supply", {O, R, A}),
+    ("POST", "/appeals/{appeal_id}/grant", {R, A}),
+    ("POST", "/appeals/{appeal_id}/refuse", {R, A}),
+    ("POST", "/appeals/{appeal_id}/revoke", {R, A}),
+    ("GET", "/complaints", STAFF),
+    ("GET", "/complaints/{complaint_id}", STAFF),
+    ("POST", "/complaints/{complaint_id}/forward", {O, R, A}),
+    ("POST", "/complaints/{complaint_id}/decide", {R, A}),
+    ("POST", "/complaints/{complaint_id}/tell", {O, R, A}),
+    ("POST", "/complaints/{complaint_id}/withdraw", {O, R, A}),
+    ("GET", "/provider/appeals", {P}),
+    ("GET", "/provider/appeals/{appeal_id}", {P}),
+    ("POST", "/provider/decisions/{decision_id}/appeal", {P}),
+    ("POST", "/provider/appeals/{appeal_id}/supply", {P}),
+    ("POST", "/provider/appeals/{appeal_id}/withdraw", {P}),
     ("POST", "/logout", {*STAFF, P}),
 ]
 VALUES = {"decision_id": "01H4C9M2Q7R3T", "owner": "shop-ltd", "measure_id": "1", "event_id": "1", "version": "1",
-          "entry_id": "1", "name": "nobody", "job_id": "0" * 32}  # fmt: skip
+          "entry_id": "1", "name": "nobody", "appeal_id": "1", "complaint_id": "1", "job_id": "0" * 32}  # fmt: skip
 
 
 def path_of(route: str) -> str:
