@@ -18,7 +18,7 @@ from smsc_filter.policy.quota import Quotas, windows_for
 from smsc_filter.policy.rules import PURPOSES, Profile, hours_of, profile_names
 from smsc_filter.relay.accounts import AccountSettings, Cap
 from smsc_filter.relay.listener import ListenSettings
-from smsc_filter.relay.notices import NoticesSettings
+from smsc_filter.relay.notices import NoticeSettings
 from smsc_filter.relay.upstream import UpstreamSettings
 from smsc_filter.smpp.session import SessionTimers
 from smsc_filter.sms.address import Numbering
@@ -192,7 +192,7 @@ class Settings:
 
     listen: ListenSettings = field(default_factory=ListenSettings)
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
-    notices: NoticesSettings = field(default_factory=NoticesSettings)
+    notices: NoticeSettings = field(default_factory=NoticeSettings)
     timers: SessionTimers = field(default_factory=SessionTimers)
     numbers: Numbering = field(default_factory=Numbering)
     state: StateSettings = field(default_factory=StateSettings)

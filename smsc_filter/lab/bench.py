@@ -367,8 +367,8 @@ def shapes_for(names: Sequence[str], messages: int, *, quick: bool) -> list[Shap
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``smsc-filter bench``."""
     parser.add_argument("what", nargs="?", choices=("speed", "quota-memory", "evasion"), default="speed",
-                        help="speed of the relay (default), memory of the state of quotas, or evasion: which adversaries"
-                        " are stopped, and whether honest people are")  # fmt: skip
+                        help="speed of the relay (default), memory of the state of quotas, or evasion: which"
+                        " adversaries are stopped, and whether honest people are")  # fmt: skip
     parser.add_argument("--sample", type=int, default=200_000, help="quota-memory: entries of each kind")
     parser.add_argument("--messages", type=int, help="a batched load (default: 200,000; quick: 30,000)")
     parser.add_argument("--rounds", type=int, help="how often everything is measured (default: 3; quick: 1)")

@@ -29,7 +29,7 @@ from smsc_filter.policy.record import BatchHeader, DecisionRow, rows_from_entry
 from smsc_filter.policy.rules import Rules, read_profile
 from smsc_filter.policy.template import NO_PARAMETERS, Parameters
 from smsc_filter.relay.exchange import MAX_BATCH, Exchange, MultiTrack, Track
-from smsc_filter.service.build import load_rules, model_folder, store_client
+from smsc_filter.service.build import jitter_key, load_rules, model_folder, store_client
 from smsc_filter.settings import Settings
 from smsc_filter.smpp.codec import encode_submit
 from smsc_filter.smpp.constants import CommandStatus, DataCoding, Ton
@@ -131,7 +131,7 @@ class Engine:
             self.scorer,
             self.rules,
             self.registry,
-            quotas=self.settings.quotas(self.profile),
+            quotas=self.settings.quotas(self.profile, jitter_key(self.settings)),
             worker=0,
             observe=False,
             standard_status=False,

@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import structlog
 from pydantic import ConfigDict, Field
@@ -21,7 +21,16 @@ from redis.exceptions import RedisError
 from smsc_filter.relay.link import Link, Turn
 from smsc_filter.relay.upstream import UpstreamSettings, client_tls
 from smsc_filter.smpp.codec import encode_bind, encode_submit
-from smsc_filter.smpp.constants import HEADER_OCTETS, RESPONSE_BIT, CommandId, CommandStatus, DataCoding, TlvTag
+from smsc_filter.smpp.constants import (
+    HEADER_OCTETS,
+    RESPONSE_BIT,
+    CommandId,
+    CommandStatus,
+    DataCoding,
+    Npi,
+    TlvTag,
+    Ton,
+)
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.smpp.session import BOUND, FROM_SMSC, Due, Session, SessionTimers, State
 from smsc_filter.smpp.tlv import encode_tlv
@@ -50,26 +59,26 @@ AGAIN: Final = frozenset({
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoticesSettings:
-    """``[notices]``: texts of our own to subscribers: codes of the portal, and what they have to be told."""
+class NoticeSettings:
+    """``[notices]``: texts of our own to subscribers."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     system_id: Annotated[str, Field(max_length=15)] = ""
-    """Account at the SMSC for them; empty: none are sent, and nobody can sign in to the portal."""
+    """What we bind to the SMSC as; empty: not at all, and nobody gets a code to sign in to the portal with."""
 
-    password: str = field(default="", repr=False)
-    source: Annotated[str, Field(max_length=20)] = ""
-    """Address they come from."""
+    password: Annotated[str, Field(max_length=8)] = field(default="", repr=False)
 
-    source_ton: Annotated[int, Field(ge=0, le=6)] = 0
-    source_npi: Annotated[int, Field(ge=0, le=18)] = 1
+    address: Annotated[str, Field(max_length=20)] = ""
+    """Who the texts are from; empty: whom the SMSC puts there for that bind."""
 
-    def __post_init__(self) -> None:
-        if bool(self.system_id) != bool(self.source):
-            raise ValueError("set both of system_id and source, or none")
-        if len(self.password.encode()) > 8:
-            raise ValueError("password: SMPP passwords have at most 8 octets")
+
+class Login(NamedTuple):
+    """What we bind with, and write from."""
+
+    system_id: str
+    password: str
+    address: str
 
 
 class NoticeLink(Link):
@@ -112,7 +121,7 @@ class Notices:
     def __init__(
         self,
         reader: NoticeReader,
-        settings: NoticesSettings,
+        login: Login,
         upstream: UpstreamSettings,
         timers: SessionTimers,
         loop: asyncio.AbstractEventLoop,
@@ -120,7 +129,7 @@ class Notices:
     ) -> None:
         """Send what ``reader`` takes; nothing is connected yet."""
         self._reader = reader
-        self._settings = settings
+        self._login = login
         self._upstream = upstream
         self._timers = timers
         self._tls: ssl.SSLContext | None = client_tls(upstream)
@@ -155,7 +164,7 @@ class Notices:
             OSError, TimeoutError, RedisError: one side is away.
         """
         link = self._link = await self._bind()
-        log.info("notices-bound", system_id=self._settings.system_id)
+        log.info("notices-bound", system_id=self._login.system_id)
         looked_at = self._loop.time()
         try:
             while link.transport is not None and link.session.state in BOUND:
@@ -175,7 +184,7 @@ class Notices:
             self._link = None
 
     async def _bind(self) -> NoticeLink:
-        settings, upstream = self._settings, self._upstream
+        login, upstream = self._login, self._upstream
         session = Session(FROM_SMSC, self._loop.time(), self._timers, window=upstream.window)
         async with asyncio.timeout(upstream.connect_timeout):
             _, link = await self._loop.create_connection(
@@ -186,7 +195,7 @@ class Notices:
                 server_hostname=upstream.host if self._tls else None,
             )
             body = encode_bind(
-                CommandId.BIND_TRANSMITTER, 0, settings.system_id.encode(), settings.password.encode()
+                CommandId.BIND_TRANSMITTER, 0, login.system_id.encode(), login.password.encode()
             )[HEADER_OCTETS:]  # fmt: skip
             try:
                 status = await link.ask(CommandId.BIND_TRANSMITTER, body)
@@ -230,18 +239,18 @@ class Notices:
 
     def body(self, notice: Notice) -> bytes:
         """The body of its submit_sm."""
-        settings = self._settings
+        address = self._login.address
         octets, data_coding = encode_text(notice.text)
         tlvs = b""
         if len(octets) > (MOST_OCTETS if data_coding == DataCoding.UCS2 else 160):
             octets, tlvs = b"", encode_tlv(TlvTag.MESSAGE_PAYLOAD, octets)
         return encode_submit(
             0,
-            settings.source.encode("latin-1"),
+            address.encode("latin-1"),
             notice.recipient.encode("latin-1"),
             octets,
-            source_ton=settings.source_ton,
-            source_npi=settings.source_npi,
+            source_ton=Ton.UNKNOWN,
+            source_npi=Npi.ISDN if address else Npi.UNKNOWN,
             data_coding=data_coding,
             tlvs=tlvs,
         )[HEADER_OCTETS:]

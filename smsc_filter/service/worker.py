@@ -26,7 +26,7 @@ from smsc_filter.records.spool import SpoolWriter
 from smsc_filter.relay.accounts import Accounts
 from smsc_filter.relay.exchange import Exchange
 from smsc_filter.relay.listener import Switchboard, server_tls
-from smsc_filter.relay.notices import Notices
+from smsc_filter.relay.notices import Login, Notices
 from smsc_filter.service.build import (
     NO_TUNING,
     jitter_key,
@@ -259,14 +259,16 @@ async def run_worker(settings: Settings, control: socket.socket) -> None:
 
 def _send_notices(settings: Settings, number: int, url: str) -> asyncio.Task[None] | None:
     """Have the first worker of a machine send our own texts, where there are to be any."""
-    if number or not settings.notices.system_id:
+    ours = settings.notices
+    if number or not ours.system_id:
         return None
 
     async def run() -> None:
         client = store_client(settings, url)
         try:
             loop = asyncio.get_running_loop()
-            await Notices(NoticeReader(client), settings.notices, settings.upstream, settings.timers, loop).run()
+            login = Login(ours.system_id, ours.password, ours.address)
+            await Notices(NoticeReader(client), login, settings.upstream, settings.timers, loop).run()
         finally:
             await client.aclose()
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from smsc_filter.records.database import open_database
 from smsc_filter.records.tokens import SCOPES, create_token
-from smsc_filter.relay.notices import NoticesSettings
+from smsc_filter.relay.notices import NoticeSettings
 from smsc_filter.service.build import web_context
 from smsc_filter.settings import Settings
 from smsc_filter.state.settings import StateSettings
@@ -73,12 +73,12 @@ def valkey() -> Iterator[Path]:
         yield socket
 
 
-def settings_for(folder: Path, url: str, notices: NoticesSettings | None = None, **web: Any) -> Settings:
+def settings_for(folder: Path, url: str, notices: NoticeSettings | None = None, **web: Any) -> Settings:
     return Settings(
         data_dir=folder,
         state=StateSettings(redis_url=url, timeout=5.0),
         web=WebSettings(**web),
-        notices=notices or NoticesSettings(),
+        notices=notices or NoticeSettings(),
     )
 
 

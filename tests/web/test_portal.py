@@ -19,7 +19,7 @@ from smsc_filter.records.consents import ConsentEvent, history, store_events
 from smsc_filter.records.declines import wishes_of
 from smsc_filter.records.portal import find_visit, form_word
 from smsc_filter.records.tables import decisions, portal_challenges, portal_sessions
-from smsc_filter.relay.notices import NoticesSettings
+from smsc_filter.relay.notices import NoticeSettings
 from smsc_filter.state.notices import STREAM
 from smsc_filter.web.portal.words import CATEGORIES, EVENTS, FROM_ME, STATES, TO_ME
 from tests.web.conftest import NOW, A, B, World, make_world
@@ -30,7 +30,7 @@ SENDER = "106900001"
 
 @pytest.fixture
 def world(valkey: Any, tmp_path: Any) -> Iterator[World]:
-    yield from make_world(valkey, tmp_path, notices=NoticesSettings(system_id="notices", source="10086"))
+    yield from make_world(valkey, tmp_path, notices=NoticeSettings(system_id="notices", address="10086"))
 
 
 class Browser:

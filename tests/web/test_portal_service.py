@@ -25,7 +25,7 @@ from tests.relay.harness import (
 from tests.web.test_service import browser
 
 NUMBER = "8613800000001"
-NOTICES = {"system_id": "notices", "password": "secret", "source": "10086"}
+NOTICES = {"system_id": "notices", "password": "secret", "address": "10086"}
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def sign_in(web: httpx.Client, smsc: Smsc) -> None:
     before = len(notices(smsc))
     page = ask_for_a_code(web)
     source, to, text = wait_until(lambda: notices(smsc)[before:], "the code comes")[0]
-    assert (source, to) == (NOTICES["source"], NUMBER)
+    assert (source, to) == (NOTICES["address"], NUMBER)
     code = re.search(r"[0-9]{6}", text)
     assert code is not None
     home = web.post("/my/sign-in", data={"form": form_word(page), "code": code[0]}, follow_redirects=True)
