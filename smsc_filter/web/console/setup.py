@@ -18,7 +18,7 @@ class Setup:
 
     mode: str
     profile: Profile
-    thresholds: Mapping[str, float]
+    thresholds: Callable[[], Mapping[str, float]]
     """Purpose -> score from which a text is commercial, before anything was tuned."""
     prohibited: Sequence[str]
     """The configured list."""
@@ -27,5 +27,7 @@ class Setup:
     owners: Sequence[str]
     senders: Callable[[Tuning], Sequence[Sender]]
     """As they are registered, ranges with a star, with the caps that hold under a tuning."""
+    scorer: Callable[[], Scorer]
+    """The model in use; another one once its folder has changed."""
     model_folder: Path
     signing_key: Callable[[], SigningKey]
