@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smsc_filter.policy.facts import Window
+from smsc_filter.policy.facts import Facts, Window
 from smsc_filter.policy.rules import profile_names, read_profile
 from smsc_filter.settings import Settings, SettingsError, read_settings
 
@@ -39,6 +39,7 @@ path = "models/default"
 """Every key of the outside contract at its default."""
 
 ACCOUNT = '[[accounts]]\nsystem_id = "shop"\npassword = "secret"\nowner = "shop-ltd"\n'
+OWNER = '[[owners]]\nowner = "shop-ltd"\n'
 SENDER = '[[senders]]\naddress = "106900001"\nowner = "shop-ltd"\npurpose = "commercial"\n'
 
 
@@ -113,6 +114,14 @@ def test_the_level_of_the_log_is_no_setting_of_the_file(file: Path) -> None:
     pytest.param("[policy.thresholds]\nperson = 2", "policy.thresholds.person = 2: input should", id="threshold"),
     pytest.param("[state]\ntimeout = 0", "state.timeout = 0: input should be greater than 0", id="timeout"),
     pytest.param('[[senders]]\naddress = "1"\nowner = "a"', "senders.0.purpose is missing", id="missing"),
+    pytest.param(
+        ACCOUNT + OWNER + "cap = 1", "owners.0.cap is not a setting; allowed are owner, minute_cap, hour_cap,",
+        id="an-unknown-key-of-an-owner",
+    ),
+    pytest.param(ACCOUNT + OWNER + OWNER, "owners: owner shop-ltd stands more than once", id="an-owner-twice"),
+    pytest.param(OWNER, "owners: shop-ltd owns no account and no sender", id="an-owner-of-nothing"),
+    pytest.param(ACCOUNT + OWNER + "day_cap = -1", "owners.0.day_cap = -1: input should be", id="a-cap-below-0"),
+    pytest.param("[policy.recipients.ads]\nday_cap = 1", "policy.recipients.ads", id="recipients-of-no-purpose"),
     pytest.param(SENDER.replace("0001", "*1"), "senders.0.address = '10690*1': string should match", id="star-within"),
     pytest.param(SENDER.replace('"commercial"', '"ads"'), "senders.0.purpose = 'ads': input should be", id="purpose"),
     pytest.param(ACCOUNT + ACCOUNT, "accounts: system_id shop stands more than once", id="an-account-twice"),
@@ -180,6 +189,28 @@ def test_octets_that_are_no_text(file: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="is not TOML"):
         read_settings(file, {})
+
+
+def test_every_window_may_have_a_cap_of_sender_account_owner_and_recipient(file: Path) -> None:
+    caps = "minute_cap = 1\nhour_cap = 2\nday_cap = 3\nweek_cap = 4\n"
+    settings = read(file, ACCOUNT + caps + SENDER + caps + OWNER + caps + "[policy]\nrecipient_caps = true\n"
+                    + "[policy.recipients.commercial]\nweek_cap = 9\n[policy.recipients.person]\n" + caps)  # fmt: skip
+    profile = read_profile("cn-2020-draft")
+    (sender,) = settings.registered(profile)
+    every = [(60, 1), (3600, 2), (86_400, 3), (604_800, 4)]
+    assert [(window.seconds, window.cap) for window in sender.windows] == every
+    charge = settings.quotas(profile, b"key").charge(Facts("shop-ltd", sender, 0.1, False), "shop", "8613800000001")
+    assert charge is not None
+    found = {use.gauge.kind: [(window.seconds, window.cap) for window in use.gauge.windows]
+             for use in (*charge.shared, *charge.own)}  # fmt: skip
+    assert found == {"sender": every, "account": every, "owner": every, "recipient": [(3600, 4), (604_800, 9)]}
+
+
+def test_caps_on_recipients_are_off_until_the_operator_sets_them(file: Path) -> None:
+    settings = read(file, ACCOUNT + SENDER + "[policy.recipients.commercial]\nweek_cap = 9\n")
+    profile = read_profile("cn-2020-draft")
+    (sender,) = settings.registered(profile)
+    assert settings.quotas(profile, b"").charge(Facts("shop-ltd", sender, 0.1, False), "shop", "8613800000001") is None
 
 
 def test_caps_are_those_of_the_profile_unless_the_sender_has_its_own(file: Path) -> None:

@@ -99,7 +99,7 @@ async def _spend(ledger: Ledger, load: Load, first: int, last: int) -> None:
 
 
 async def _measure(url: str, load: Load, entries: int, tell: Callable[[int], None]) -> Found:
-    store = redis.asyncio.Redis.from_url(url)
+    store: Any = redis.asyncio.Redis.from_url(url)
     ledger = Ledger(redis.asyncio.Redis.from_url(url), StateSettings(timeout=60.0), "bench")
     octets = []
     try:
