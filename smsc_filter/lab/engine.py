@@ -26,7 +26,7 @@ import uvloop
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.record import BatchHeader, DecisionRow, rows_from_entry
-from smsc_filter.policy.rules import Rules, read_profile
+from smsc_filter.policy.rules import Profile, read_profile
 from smsc_filter.policy.template import NO_PARAMETERS, Parameters
 from smsc_filter.relay.exchange import MAX_BATCH, Exchange, MultiTrack, Track
 from smsc_filter.service.build import jitter_key, load_rules, model_folder, store_client
@@ -92,18 +92,15 @@ class Engine:
         SettingsError, ProfileError, ModelError, StoreError: the configuration cannot be used.
     """
 
-    def __init__(
-        self, settings: Settings, *, ledger: type[Ledger] = Ledger, rules: Rules | None = None, fsync: str = "no"
-    ) -> None:
-        """Judge by ``settings``, or by ``rules`` instead of theirs; ``ledger`` keeps the quotas."""
+    def __init__(self, settings: Settings, profile: Profile | None = None) -> None:
+        """Judge by ``settings``; ``profile`` has the caps instead of theirs."""
         self.settings = replace(settings, state=StateSettings(timeout=60.0, patience=0.0))
         self.now = 0.0
-        self.profile = read_profile(settings.policy.profile)
+        self.profile = profile or read_profile(settings.policy.profile)
         self.scorer = Scorer.load(model_folder(settings))
-        self.rules = load_rules(settings, self.scorer) if rules is None else rules
+        self.rules = load_rules(settings, self.scorer)
         self.registry = Registry(settings.registered(self.profile), settings.numbers)
-        self._ledger_type = ledger
-        self._fsync = fsync
+        self.quotas = settings.quotas(self.profile, jitter_key(settings))
         self._stack = ExitStack()
         self._left = 0
         self._done: asyncio.Future[None] | None = None
@@ -116,7 +113,7 @@ class Engine:
     def __enter__(self) -> Self:
         """Start the private store."""
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="smsc-filter-engine-")))
-        store = EmbeddedStore(folder, self._fsync)
+        store = EmbeddedStore(folder, "no")
         store.start()
         self._stack.callback(store.stop)
         self.store = redis.Redis.from_url(store.url)
@@ -124,14 +121,14 @@ class Engine:
         self.store.config_set("appendonly", "no")  # gone with the process anyway
         self._loop = uvloop.new_event_loop()
         self._stack.callback(self._loop.close)
-        self._ledger = self._ledger_type(store_client(self.settings, store.url), self.settings.state, WORKER)
+        self._ledger = Ledger(store_client(self.settings, store.url), self.settings.state, WORKER)
         self._stack.callback(lambda: self._loop.run_until_complete(self._ledger.close()))
         self.exchange = Exchange(
             self._ledger,
             self.scorer,
             self.rules,
             self.registry,
-            quotas=self.settings.quotas(self.profile, jitter_key(self.settings)),
+            quotas=self.quotas,
             worker=0,
             observe=False,
             standard_status=False,

@@ -217,9 +217,9 @@ def _earlier(one: float | None, other: float | None) -> float | None:
 
 
 def longest_window(engine: Engine, settings: Settings) -> int:
-    """Seconds of the longest window of any sender."""
+    """Seconds of the longest window of any sender or campaign."""
     senders = settings.registered(engine.profile)
-    return max((window.seconds for sender in senders for window in sender.windows), default=0)
+    return max((engine.quotas.campaign_seconds, *(window.seconds for each in senders for window in each.windows)))
 
 
 def replay(

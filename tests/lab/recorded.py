@@ -37,6 +37,7 @@ def settings_of(**overridden: Any) -> Settings:
             {"address": "86139*", "owner": "mobile", "purpose": "person"},
         ],
     }
+    overridden["policy"] = {"jitter_key": "a test"} | overridden.get("policy", {})
     return TypeAdapter(Settings).validate_python(values | overridden)
 
 

@@ -14,7 +14,7 @@ from smsc_filter.smpp.errors import PduError
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.smpp.tlv import encode_tlv
 from smsc_filter.sms.address import Numbering
-from smsc_filter.sms.message import Destination, Message, Multi, Replacement, read_data, read_submit
+from smsc_filter.sms.message import Destination, Message, Multi, Replacement, read_data, read_delivery, read_submit
 from smsc_filter.sms.udh import Part
 
 S = CommandStatus
@@ -275,3 +275,19 @@ def test_any_body_is_read_or_refused_with_a_status(
         reads(Pdu.from_octets(encode(command, 1, good[:cut] + octets if whole else octets)))
     except PduError as error:
         assert error.status is not S.ESME_ROK
+
+
+@pytest.mark.parametrize(("esm_class", "octets", "whole"), [
+    pytest.param(0, b"TD", True, id="a-text"),
+    pytest.param(UDHI, b"\x05\x00\x03\x01\x02\x01TD", False, id="a-part-of-a-text"),
+])  # fmt: skip
+def test_what_a_subscriber_writes_says_whether_it_is_whole(esm_class: int, octets: bytes, whole: bool) -> None:
+    written = encode_submit(7, RECIPIENT, SENDER, octets, esm_class=esm_class, command_id=CommandId.DELIVER_SM)
+    delivery = read_delivery(Pdu.from_octets(written), NUMBERING)
+    assert delivery is not None
+    assert (delivery.subscriber, delivery.text, delivery.whole) == (RECIPIENT.decode(), "TD", whole)
+
+
+def test_a_receipt_is_nothing_a_subscriber_writes() -> None:
+    receipt = encode_submit(7, RECIPIENT, SENDER, b"TD", esm_class=0x04, command_id=CommandId.DELIVER_SM)
+    assert read_delivery(Pdu.from_octets(receipt), NUMBERING) is None
