@@ -385,6 +385,19 @@ def list_complaints(
         return [_complaint(values) for values in connection.execute(wanted).mappings()]
 
 
+def complaints_after(engine: Engine, complaint_id: int | None) -> list[tuple[int, str, float]]:
+    """(id, owner, when it was taken in) of complaints that came behind an id; with None of the newest alone."""
+    row = complaints.c
+    wanted = select(row.id, row.owner, row.received_at_ms)
+    wanted = (
+        wanted.order_by(row.id.desc()).limit(1)
+        if complaint_id is None
+        else wanted.where(row.id > complaint_id).order_by(row.id)
+    )
+    with reading(engine) as connection:
+        return [(id_, owner, at_ms / 1000) for id_, owner, at_ms in connection.execute(wanted)]
+
+
 def complaint_history(engine: Engine, complaint_id: int) -> list[ComplaintHappened]:
     """What happened to a complaint, oldest first."""
     row = complaint_events.c

@@ -469,10 +469,13 @@ def _purge_files(engine: Engine, folder: Path, purged: Purged, dry_run: bool) ->
         used = set(
             connection.execute(select(row.evidence_name).where(row.evidence_name.is_not(None)).distinct()).scalars()
         )
+        # An appeal names a file by its SHA-256, which its name begins with.
+        shown = select(appeal_events.c.evidence).where(appeal_events.c.evidence.is_not(None))
+        appealed = {each for evidence in connection.execute(shown).scalars() for each in evidence}
     for name in names:
         if dry_run:
             continue
-        if name not in used and (folder / name).exists():
+        if name not in used and name.partition(".")[0] not in appealed and (folder / name).exists():
             (folder / name).unlink()
             purged.files += 1
 

@@ -24,6 +24,7 @@ from smsc_filter.records import measures, whitelist
 from smsc_filter.records.appeals import expire_silent
 from smsc_filter.records.cases import write_cases
 from smsc_filter.records.clocks import OVERDUE, Late, late, note_told, refine_deadlines
+from smsc_filter.records.complaints import complaints_after
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.rulebook import newest_rules
 from smsc_filter.settings import Settings
@@ -72,6 +73,9 @@ class Clerk:
         self._clock = clock
         self._look_at = 0.0
         self._telling: list[Late] = []
+        self._last_complaint: int | None = None
+        self.on_complaint: Callable[[str, float], object] = lambda _owner, _at: None
+        """Hears of each new complaint: about whom, and when it was taken in."""
 
     async def run(self) -> None:
         """Publish until cancelled; trouble on either side is logged and tried again."""
@@ -122,6 +126,7 @@ class Clerk:
         if self._telling:
             note_told(self._engine, self._telling)
             self._telling = []
+        self._tell_complaints()
         refine_deadlines(self._engine, self._terms)
         if expired := expire_silent(self._engine, now):
             log.info("appeals-expired", appeals=len(expired))
@@ -131,6 +136,15 @@ class Clerk:
             log.error("cases-not-written", file=error.filename, error=error.strerror)
         self._telling = late(self._engine, self._terms, now)
         return [_alarm(each) for each in self._telling]
+
+    def _tell_complaints(self) -> None:
+        """Tell of what came since the last look; what was there before the first one was told by another process."""
+        new = complaints_after(self._engine, self._last_complaint)
+        if self._last_complaint is not None:
+            for _, owner, at in new:
+                if owner:
+                    self.on_complaint(owner, at)
+        self._last_complaint = new[-1][0] if new else self._last_complaint or 0
 
 
 def make_clerk(

@@ -52,6 +52,7 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     terms = terms_of(read_profile(settings.policy.profile))
     clerk = make_clerk(settings, engine, writer, terms)
     watching, scores = Watching(settings, engine, writer, clerk.look), ScoreWatch(settings, writer)
+    clerk.on_complaint = watching.watcher.observe_complaint
 
     def on_committed(decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
         watching.on_committed(decisions, outcomes)

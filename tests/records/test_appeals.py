@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +18,13 @@ from smsc_filter.policy.measures import Step
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records import appeals, matters, whitelist
 from smsc_filter.records.appeals import AppealRefused, Appellant
+from smsc_filter.records.consents import ConsentEvent, store_events
 from smsc_filter.records.database import reading, writing
 from smsc_filter.records.decisions import insert_decisions
 from smsc_filter.records.holds import holds_on_record
 from smsc_filter.records.matters import By, Matter, MatterKind
 from smsc_filter.records.measures import history, impose, serve_notice, standing
+from smsc_filter.records.retention import Retention, purge
 from smsc_filter.records.tables import model_cases
 
 NOW = 1_767_225_600.0
@@ -281,3 +288,50 @@ def test_an_appeal_that_makes_no_sense(engine: Engine, change: dict[str, Any], s
         opened(engine, "7", **change)
     with pytest.raises(AppealRefused, match="there is no appeal 9"):
         appeals.withdraw(engine, 9, by=LI, now=NOW)
+
+
+def test_many_at_once_open_one_appeal_and_keep_the_limits(engine: Engine) -> None:
+    terms = replace(TERMS, most_open=3)
+    for id_ in range(8):
+        refused(engine, id_)
+    at_once = threading.Barrier(8)
+
+    def one(subject: int) -> str:
+        at_once.wait()
+        try:
+            appeal = appeals.open_appeal(
+                engine, terms, appellant=LI_HERSELF, channel="portal", reason="", subject=str(subject), now=NOW
+            )
+        except AppealRefused as error:
+            return error.kind
+        return str(appeal.id)
+
+    with ThreadPoolExecutor(8) as threads:
+        same = list(threads.map(one, [0] * 8))
+        others = list(threads.map(one, range(8)))
+    assert len(set(same)) == 1
+    assert others.count("limit-reached") == 5
+    assert len(appeals.list_appeals(engine)) == 3
+
+
+def test_evidence_of_an_appeal_outlives_the_consent_it_was_kept_for(engine: Engine, tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    octets = b"a signed form"
+    sha256 = hashlib.sha256(octets).hexdigest()
+    (folder / f"{sha256}.pdf").write_bytes(octets)
+    said: dict[str, Any] = {"recipient": WANG, "owner": "mobile", "received_at_ms": 0}
+    store_events(
+        engine,
+        [
+            ConsentEvent(
+                state="granted", event_at_ms=0, source="form", evidence=sha256, evidence_name=f"{sha256}.pdf", **said
+            ),
+            ConsentEvent(state="withdrawn", event_at_ms=1, source="reply", **said),
+        ],
+    )
+    appeal = opened(engine, refused(engine, 7, recipient="8613800000003"), evidence=[sha256])
+    purged = purge(engine, Retention(5, 5, 5, UTC), now=NOW, reply_seconds=0, evidence_folder=folder)
+    assert (purged.events, purged.files) == (2, 0)
+    assert (folder / f"{sha256}.pdf").exists()
+    assert appeals.appeal_history(engine, appeal.id)[0].evidence == [sha256]

@@ -13,6 +13,7 @@ from smsc_filter.policy.appeals import terms_of
 from smsc_filter.policy.measures import Step
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records import appeals, measures, whitelist
+from smsc_filter.records.complaints import NewComplaint, add_complaint
 from smsc_filter.records.database import open_database
 from smsc_filter.service.clerk import CLOCK_SECONDS, Clerk
 from smsc_filter.state import keys
@@ -118,3 +119,20 @@ def test_silence_ends_a_question_and_a_grant_becomes_a_case(engine: Engine, worl
     assert found is not None
     assert found.state == "expired"
     assert len((tmp_path / "cases" / "appeals.jsonl").read_text("utf-8").splitlines()) == 1
+
+
+def test_new_complaints_are_told_to_the_early_warning_once(engine: Engine, world: World) -> None:
+    heard: list[tuple[str, float]] = []
+    world.clerk.on_complaint = lambda owner, at: heard.append((owner, at))
+
+    def complain(number: str, owner: str) -> None:
+        new = NewComplaint(number=number, complainant="8613800000002", sender="106900001", received_at=NOW)
+        add_complaint(engine, TERMS, new, by="ling", now=NOW, owner_of=lambda _sender: owner)
+
+    complain("1", "shop-ltd")  # before this process
+    for now in (NOW, NOW + CLOCK_SECONDS, NOW + 2 * CLOCK_SECONDS):
+        world.clerk.look(now)
+        complain(f"at {now}", "shop-ltd")
+        complain(f"of nobody at {now}", "")
+    world.clerk.look(NOW + 3 * CLOCK_SECONDS)
+    assert heard == [("shop-ltd", NOW)] * 3
