@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, Select, select
+from sqlalchemy import Column, ColumnElement, Engine, Select, func, select
 
 from smsc_filter.records.database import reading
 from smsc_filter.records.explain import Decision, decision_from_row
@@ -57,10 +57,7 @@ class Found:
 def find(engine: Engine, wanted: Wanted, before: int | None = None, most: int = PAGE_ROWS) -> Found:
     """The newest decisions that are ``wanted``, older than the id ``before`` where it is given."""
     low, high = wanted.from_ms << ID_SHIFT, min(wanted.to_ms << ID_SHIFT, before or 1 << 62)
-    conditions = _conditions(wanted)
-    leading, others = conditions[:1], conditions[1:]
-    if conditions and not _leads(wanted):
-        leading, others = [], conditions
+    leading, others = _conditions(wanted)
     cut: int | None = None
     with reading(engine) as connection:
         if others:
@@ -78,11 +75,10 @@ def find(engine: Engine, wanted: Wanted, before: int | None = None, most: int = 
 def plan_statements(wanted: Wanted) -> list[Select[Any]]:
     """The statements that ``find`` asks, to look at how a database carries them out."""
     low, high = wanted.from_ms << ID_SHIFT, wanted.to_ms << ID_SHIFT
-    conditions = _conditions(wanted)
-    leading = conditions[:1] if _leads(wanted) else []
+    leading, others = _conditions(wanted)
     return [
         _page(decisions.c.id, leading, low, high).offset(MOST_LOOKED_AT).limit(1),
-        _page(decisions, conditions, low, high).limit(PAGE_ROWS + 1),
+        _page(decisions, [*leading, *others], low, high).limit(PAGE_ROWS + 1),
     ]
 
 
@@ -91,33 +87,40 @@ def _page(columns: Any, conditions: list[ColumnElement[bool]], low: int, high: i
     return select(columns).where(*conditions, row.id >= low, row.id < high).order_by(row.id.desc())
 
 
-def _leads(wanted: Wanted) -> bool:
-    """Whether the first condition has an index of its own."""
-    refused = wanted.cause not in (None, ADMITTED)
-    return bool(wanted.recipient or wanted.source or (refused and (wanted.owner or wanted.cause != REFUSED)))
-
-
-def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
-    """What a decision has to be like, the narrowest condition first."""
+def _conditions(wanted: Wanted) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+    """The condition whose index leads, if there is one, and the others."""
     row = decisions.c
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.recipient:
-        conditions.append(row.recipient == wanted.recipient)
-    if wanted.source:
-        conditions.append(row.source == wanted.source)
-    # The index of refusals serves only who says that it is about refusals.
-    refused = row.cause != ""
-    if wanted.owner:
-        owned = row.owner == wanted.owner
-        conditions.append(owned if wanted.cause in (None, ADMITTED) else owned & refused)
+    refused = wanted.cause not in (None, ADMITTED)
+    # The narrowest comes first. The indexes of owner and cause hold refusals alone.
+    indexed = [
+        (row.recipient, wanted.recipient, True),
+        (row.source, wanted.source, True),
+        (row.owner, wanted.owner, refused),
+        (row.cause, wanted.cause if refused and wanted.cause != REFUSED else None, refused),
+    ]
+    leading: list[ColumnElement[bool]] = []
+    others: list[ColumnElement[bool]] = []
+    for column, value, has_index in indexed:
+        if not value:
+            continue
+        if has_index and not leading:
+            leading.append(column == value)
+            if column.name in ("owner", "cause"):
+                # Their indexes serve only who says that it is about refusals.
+                leading.append(row.cause != "")
+        else:
+            others.append(_unindexed(column) == value)
     if wanted.cause == ADMITTED:
-        conditions.append(row.cause == "")
-    elif wanted.cause == REFUSED:
-        conditions.append(refused)
-    elif wanted.cause:
-        conditions.append((row.cause == wanted.cause) & refused)
+        others.append(_unindexed(row.cause) == "")
+    elif wanted.cause == REFUSED and len(leading) < 2:
+        others.append(_unindexed(row.cause) != "")
     if wanted.least_score is not None:
-        conditions.append(row.score >= wanted.least_score)
+        others.append(row.score >= wanted.least_score)
     if wanted.most_score is not None:
-        conditions.append(row.score <= wanted.most_score)
-    return conditions
+        others.append(row.score <= wanted.most_score)
+    return leading, others
+
+
+def _unindexed(column: Column[str]) -> ColumnElement[str]:
+    """``column`` as no index knows it: a planner that guesses would go along the wrong one, past millions of rows."""
+    return func.coalesce(column, "")
