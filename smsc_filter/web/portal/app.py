@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from smsc_filter.web.context import Context
 from smsc_filter.web.pages.errors import add_page_handlers
-from smsc_filter.web.portal import pages, sign_in
+from smsc_filter.web.portal import pages, requests, sign_in
 from smsc_filter.web.portal.access import SESSION, SignedOut, drop_word
 
 
@@ -23,6 +23,6 @@ def make_portal(context: Context) -> FastAPI:
         drop_word(response, SESSION)
         return response
 
-    for router in (sign_in.router, pages.router):
+    for router in (sign_in.router, pages.router, requests.router):
         app.include_router(router)
     return app

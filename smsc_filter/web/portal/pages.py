@@ -8,13 +8,17 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import Engine
 
+from smsc_filter.policy.appeals import AppealState
 from smsc_filter.policy.record import id_from_text, id_to_text
 from smsc_filter.policy.wishes import ALL
 from smsc_filter.records import search
+from smsc_filter.records.appeals import PERSON, Appeal, Appellant, list_appeals
 from smsc_filter.records.consents import ConsentEvent, history
 from smsc_filter.records.declines import PERSONAL, set_wish, wishes_of
 from smsc_filter.records.explain import Decision, find_decision
+from smsc_filter.records.matters import DECISION
 from smsc_filter.web.context import Context
 from smsc_filter.web.pages.render import render
 from smsc_filter.web.portal import words
@@ -125,9 +129,27 @@ def messages(
 @router.get("/messages/{decision}")
 def message(request: Request, context: World, visit: Visitor, decision: str) -> Response:
     """One message that was stopped, and why."""
-    found = own_decision(context, visit.recipient, decision)
-    values = {"decision": found, "from_me": found.source == visit.recipient, "reasons": reasons(found)}
-    return show(request, "message", visit, values)
+    return show_message(request, context, visit, own_decision(context, visit.recipient, decision))
+
+
+def show_message(request: Request, context: Context, visit: Any, decision: Decision, wrong: str = "") -> Response:
+    """A message that was stopped, with what can be done about it."""
+    mine = appeals_about(context.engine, visit.recipient, decision.id)
+    values = {
+        "decision": decision,
+        "from_me": decision.source == visit.recipient,
+        "reasons": reasons(decision),
+        "appeal": mine[0] if mine else None,
+        "may_appeal": not mine or mine[0].state in (AppealState.WITHDRAWN, AppealState.EXPIRED),
+        "wrong": wrong,
+    }
+    return show(request, "message", visit, values, 422 if wrong else 200)
+
+
+def appeals_about(engine: Engine, recipient: str, decision_id: int) -> list[Appeal]:
+    """What a person objected to of one decision, newest first."""
+    found = list_appeals(engine, appellant=Appellant(PERSON, recipient))
+    return [each for each in found if (each.kind, each.subject) == (DECISION, str(decision_id))]
 
 
 def own_decision(context: Context, recipient: str, text: str) -> Decision:
@@ -145,6 +167,13 @@ def own_decision(context: Context, recipient: str, text: str) -> Decision:
 def reasons(decision: Decision) -> list[tuple[str, str]]:
     """(cause, article) of every check that spoke against a message, each once."""
     return list(dict.fromkeys((each.cause, each.article) for each in decision.findings if each.cause))
+
+
+def number_of(text: str) -> int:
+    """The id of something that is counted, out of an address."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Problem(404, "not-found", "")
+    return int(text)
 
 
 def _id(text: str) -> int:

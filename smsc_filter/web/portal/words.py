@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from smsc_filter.policy.appeals import AppealEvent, AppealState, ComplaintEvent, ComplaintState
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.web.pages.errors import N_
 
@@ -83,9 +84,70 @@ DONE: Final[Mapping[str, str]] = {
     "taken-back": N_("Your objection is taken back."),
     "supplied": N_("Your answer is with the operator."),
     "complained": N_("Your complaint is with the operator. You can follow it here."),
+    "dropped": N_("Your complaint is taken back."),
     "signed-out": N_("You are signed out."),
 }
 """What a page says on top after something was done."""
+
+
+APPEALS: Final[Mapping[str, str]] = {
+    AppealState.OPEN.value: N_("is being looked at"),
+    AppealState.NEEDS_INFORMATION.value: N_("waits for your answer"),
+    AppealState.GRANTED.value: N_("was granted: it should not have been stopped"),
+    AppealState.REFUSED.value: N_("was refused"),
+    AppealState.WITHDRAWN.value: N_("was taken back by you"),
+    AppealState.EXPIRED.value: N_("ended without your answer"),
+}
+"""How far an objection has come."""
+
+APPEAL_EVENTS: Final[Mapping[str, str]] = {
+    "open": N_("You objected"),
+    AppealEvent.ASK.value: N_("The operator asked you"),
+    AppealEvent.SUPPLY.value: N_("You answered"),
+    AppealEvent.GRANT.value: N_("The operator granted it"),
+    AppealEvent.REFUSE.value: N_("The operator refused it"),
+    AppealEvent.WITHDRAW.value: N_("You took it back"),
+    AppealEvent.EXPIRE.value: N_("The time for your answer was over"),
+    AppealEvent.REVOKE.value: N_("The operator revoked the grant"),
+}
+"""What happened to an objection."""
+
+COMPLAINTS: Final[Mapping[str, str]] = {
+    ComplaintState.RECEIVED.value: N_("is received"),
+    ComplaintState.FORWARDED.value: N_("is with the sender, who is looked into"),
+    ComplaintState.DECIDED.value: N_("is decided"),
+    ComplaintState.TOLD.value: N_("is closed"),
+    ComplaintState.WITHDRAWN.value: N_("was taken back by you"),
+}
+"""How far a complaint has come."""
+
+COMPLAINT_EVENTS: Final[Mapping[str, str]] = {
+    "received": N_("You complained"),
+    "forwarded": N_("It was passed on"),
+    ComplaintEvent.FORWARD.value: N_("It was passed on"),
+    ComplaintEvent.DECIDE.value: N_("It was decided"),
+    ComplaintEvent.TELL.value: N_("You were told"),
+    ComplaintEvent.WITHDRAW.value: N_("You took it back"),
+}
+"""What happened to a complaint."""
+
+OUTCOMES: Final[Mapping[str, str]] = {
+    "upheld": N_("You were right: it should not have been sent."),
+    "unfounded": N_("The message was allowed."),
+    "not-ours": N_("The message did not come through this network."),
+}
+"""What came of a complaint."""
+
+WRONG: Final[Mapping[str, str]] = {
+    "reason": N_("Say in a few words why."),
+    "answered-before": N_("You objected to this before, and were answered."),
+    "limit-reached": N_("You have objected often of late; wait until some are answered."),
+    "no-such-matter": N_("There is nothing to object to any more."),
+    "closed": N_("It is closed already."),
+    "sender": N_("Give the number the message came from."),
+    "many": N_("You have complained often today; go on tomorrow."),
+}
+"""What was wrong with a form."""
 
 
 def why(cause: str, *, from_me: bool) -> str:
