@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.policy.facts import Sender
 from smsc_filter.policy.rules import Profile
 from smsc_filter.policy.tuning import Tuning
