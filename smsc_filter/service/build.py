@@ -34,6 +34,7 @@ from smsc_filter.state.embedded import EmbeddedStore
 from smsc_filter.state.notices import post
 from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.context import Context, make_context
+from smsc_filter.web.models import Models
 from smsc_filter.web.portal.desk import PortalDesk, limits_of
 
 NO_TUNING: Final = Tuning()
@@ -171,23 +172,22 @@ def store_writer(settings: Settings, url: str) -> redis.Redis:
     )
 
 
-def make_setup(settings: Settings) -> Setup:
+def make_setup(settings: Settings, models: Models) -> Setup:
     """What the configuration says, as far as pages show it.
 
     Raises:
-        SettingsError, ModelError: the list of what is prohibited, or the model, cannot be read.
+        SettingsError: the list of what is prohibited cannot be read.
     """
-    folder = model_folder(settings)
     profile = read_profile(settings.policy.profile)
     return Setup(
         mode=settings.policy.mode,
         profile=profile,
-        thresholds=configured_thresholds(settings, Scorer.load(folder)),
+        thresholds=lambda: configured_thresholds(settings, models.current()),
         prohibited=read_prohibited(settings),
         accounts={account.system_id: account.owner for account in settings.accounts},
         owners=settings.owners,
         senders=lambda tuning: settings.registered(tuned_profile(profile, tuning)),
-        model_folder=folder,
+        model_folder=models.folder,
         signing_key=cache(partial(SigningKey.open, settings.data_dir)),
     )
 
@@ -206,6 +206,7 @@ def web_context(
     settings: Settings, engine: Engine, store: redis.asyncio.Redis, writer: redis.Redis, clock: Callable[[], float]
 ) -> Context:
     """What the web application works with."""
+    models = Models(model_folder(settings), set_thresholds(settings))
     return make_context(
         engine=engine,
         store=store,
@@ -218,10 +219,9 @@ def web_context(
         folder=settings.data_dir,
         timeout=settings.state.timeout,
         reply_seconds=reply_seconds(settings),
-        model_folder=model_folder(settings),
-        thresholds=set_thresholds(settings),
+        models=models,
         project_consents=make_projector(settings, engine, writer).apply,
-        setup=make_setup(settings),
+        setup=make_setup(settings, models),
         portal=portal_desk(settings, store),
         clock=clock,
         owner_of=owners_of(settings),

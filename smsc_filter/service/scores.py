@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import redis
@@ -28,6 +28,7 @@ from smsc_filter.classifier.versions import ServedModel, find_model
 from smsc_filter.policy.record import COLUMNS, DecisionRow, OutcomeRow
 from smsc_filter.service.build import model_folder, set_thresholds, shadow_folder
 from smsc_filter.settings import Settings
+from smsc_filter.state.rules import rules_now
 from smsc_filter.state.scores import Compared, Spread, add_compared, add_scores, day_of
 
 log = structlog.get_logger()
@@ -65,7 +66,8 @@ class ScoreWatch:
         self._lock = threading.Lock()
         self._scored: Counter[tuple[str, str, int]] = Counter()
         folder = shadow_folder(settings)
-        self._shadow = Shadow(folder, model_folder(settings), set_thresholds(settings)) if folder else None
+        self._shadow = Shadow(folder, model_folder(settings)) if folder else None
+        self._set: dict[Any, float] = set_thresholds(settings)
 
     def on_committed(self, decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
         """See rows that were just committed; called in the movers' threads."""
@@ -93,7 +95,7 @@ class ScoreWatch:
                 add_scores(self._client, day_of(self._clock()), spread)
                 scored = Counter()
             if self._shadow is not None:
-                self._shadow.compare(texts)
+                self._shadow.compare(texts, self._set | dict(rules_now(self._client).thresholds))
                 self._shadow.add(self._client)
         except redis.RedisError as error:
             log.warning("scores-not-added", detail=str(error))
@@ -116,11 +118,10 @@ def spread_of(scored: Mapping[tuple[str, str, int], int]) -> dict[Spread, list[i
 class Shadow:
     """A model that judges what another has judged, and changes nothing."""
 
-    def __init__(self, folder: Path, served: Path, thresholds: Mapping[str, float]) -> None:
-        """Compare the model in ``folder`` with those of ``served``; ``thresholds`` are those the operator has set."""
+    def __init__(self, folder: Path, served: Path) -> None:
+        """Compare the model in ``folder`` with those of ``served``."""
         self._folder = folder
         self._served = served
-        self._set = thresholds
         self._model: ServedModel | None = None
         self._told = ""
         self._texts: Counter[Seen] = Counter()
@@ -139,8 +140,8 @@ class Shadow:
         texts, self._texts = self._texts, Counter()
         return texts
 
-    def compare(self, texts: Mapping[Seen, int]) -> None:
-        """Score texts and count where the two models differ."""
+    def compare(self, texts: Mapping[Seen, int], in_place: Mapping[str, float]) -> None:
+        """Score texts and count where the two models differ; ``in_place`` holds thresholds set in place of theirs."""
         scorer = self._scorer()
         if scorer is None or not texts:
             return
@@ -151,8 +152,8 @@ class Shadow:
         bins = np.searchsorted(EDGES, (new - old) / drift.PARTS).tolist()
         for about, score, place in zip(wanted, new.tolist(), bins, strict=True):
             model, purpose, before, _ = about
-            blocks = score >= drift.PARTS * self._set.get(purpose, scorer.thresholds[purpose])
-            blocked = before >= drift.PARTS * self._set.get(purpose, thresholds[model][purpose])
+            blocks = score >= drift.PARTS * in_place.get(purpose, scorer.thresholds[purpose])
+            blocked = before >= drift.PARTS * in_place.get(purpose, thresholds[model][purpose])
             found = ["texts", f"d{place}", *(["block"] if blocks and not blocked else [])]
             found += ["pass"] if blocked and not blocks else []
             for what in found:

@@ -190,11 +190,12 @@ class Worker:
         """Judge by what the folder of the model holds now; the model in use stays where that is none."""
         try:
             scorer = await asyncio.to_thread(self._model.load)
-        except ModelError as error:
+            rules = load_rules(self._settings, scorer, self._tuning)
+        except (ModelError, SettingsError) as error:
             log.error("model-refused", detail=str(error), serving=self.exchange.scorer.model_id)
         else:
             before = self.exchange.scorer.model_id
-            self.exchange.judge_by(scorer, load_rules(self._settings, scorer, self._tuning))
+            self.exchange.judge_by(scorer, rules)
             log.info("model-swapped", model=scorer.model_id, before=before)
 
     async def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from redis import Redis
@@ -25,6 +25,12 @@ def write_rules(client: Redis, tuning: Tuning) -> None:
     pipeline.hset(keys.SMALL_TABLES, TABLE, pack_rules(tuning))
     pipeline.hincrby(keys.SMALL_TABLES, "version", 1)
     pipeline.execute()
+
+
+def rules_now(client: Redis) -> Tuning:
+    """What was published last; nothing, where nothing ever was."""
+    table: Any = client.hget(keys.SMALL_TABLES, TABLE)
+    return Tuning() if table is None else read_rules(table)
 
 
 def read_rules(table: bytes) -> Tuning:

@@ -97,8 +97,7 @@ def make_context(
     folder: Path,
     timeout: float,
     reply_seconds: float,
-    model_folder: Path,
-    thresholds: Mapping[str, float],
+    models: Models,
     project_consents: Callable[[], object],
     setup: Setup,
     portal: PortalDesk,
@@ -119,8 +118,7 @@ def make_context(
         folder: where uploads and evidence are kept, in folders of their own.
         timeout: of a question to the hot state, in seconds.
         reply_seconds: how long a consent request may wait for its answer.
-        model_folder: where the served model is.
-        thresholds: what the operator has set in place of the model's own.
+        models: the classifier.
         project_consents: brings consents on record into the hot state.
         setup: what the configuration says.
         portal: the portal's part.
@@ -149,7 +147,7 @@ def make_context(
         ),
         jobs=JobRunner(engine, node, folder / "uploads", clock),
         failures=Failures(settings.failures_a_minute),
-        models=Models(model_folder, thresholds),
+        models=models,
         sign_in_failures=Failures(settings.sign_in_failures_a_minute),
         setup=setup,
         zone=setup.profile.zones[""][0],

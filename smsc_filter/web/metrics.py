@@ -8,6 +8,7 @@ rates, so it is for the networks in ``metrics.allow_from`` alone, and never for 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,11 +29,14 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 
+from smsc_filter.classifier.drift import stability
+from smsc_filter.classifier.manifest import PURPOSES, ModelError
 from smsc_filter.records.database import reading
 from smsc_filter.records.errors import SqlUnavailable
 from smsc_filter.records.tables import outbox, stream_rejects
 from smsc_filter.state import keys
 from smsc_filter.state.figures import BATCH_SIZES, KEY, SECONDS, read_meters
+from smsc_filter.state.scores import Spread, day_of, read_scores
 from smsc_filter.web.context import Context, context_of
 from smsc_filter.web.problems import Problem
 
@@ -97,6 +101,12 @@ METRICS: Final[dict[str, Named]] = {
         GaugeMetricFamily, "Changes of consents on record that the hot state does not have yet."
     ),
     "smsc_filter_stream_rejects": Named(GaugeMetricFamily, "Entries of the stream that nobody could read."),
+    "smsc_filter_scored_texts": Named(GaugeMetricFamily, "Texts scored today (UTC), by kind of sender.", ("purpose",)),
+    "smsc_filter_score_drift": Named(
+        GaugeMetricFamily,
+        "Population stability index of their scores against those of the promotion: 0.25 and more is drift.",
+        ("purpose",),
+    ),
     "smsc_filter_scrape_seconds": Named(GaugeMetricFamily, "How long it took to gather all this."),
 }
 """Every metric there is; alerts and dashboards refer to no other. The library adds ``_total`` to a counter."""
@@ -138,7 +148,7 @@ async def metrics(request: Request) -> Response:
     began = time.perf_counter()
     sheet = Sheet()
     sheet.put("smsc_filter_greeting_false_block_target", context.metrics.greeting_false_block_target)
-    await asyncio.gather(_state(context, sheet), _records(context, sheet))
+    await asyncio.gather(_state(context, sheet), _records(context, sheet), _scores(context, sheet))
     sheet.put("smsc_filter_scrape_seconds", time.perf_counter() - began)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(sheet)
@@ -208,6 +218,23 @@ def _by_label(told: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
     for system_id, (binds, upstream) in told["binds"].items():
         yield "smsc_filter_binds", system_id, binds
         yield "smsc_filter_smsc_binds", system_id, upstream
+
+
+async def _scores(context: Context, sheet: Sheet) -> None:
+    """How far the scores of today lie from those the model was promoted on."""
+    with contextlib.suppress(redis.RedisError, OSError, TimeoutError, ModelError):
+        async with asyncio.timeout(ASK_SECONDS):
+            await run_in_threadpool(_put_scores, context, sheet)
+
+
+def _put_scores(context: Context, sheet: Sheet) -> None:
+    manifest = context.models.current().manifest
+    today = read_scores(context.writer, [day_of(context.clock())])
+    for purpose in PURPOSES:
+        live, reference = today.get(Spread(manifest.model_id, purpose)), manifest.reference.get(purpose)
+        sheet.put("smsc_filter_scored_texts", sum(live or ()), purpose)
+        if live and reference and len(live) == len(reference):
+            sheet.put("smsc_filter_score_drift", stability(reference, live), purpose)
 
 
 async def _records(context: Context, sheet: Sheet) -> None:

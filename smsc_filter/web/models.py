@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,7 @@ class Models:
 
     def __init__(self, folder: Path, thresholds: Mapping[str, float]) -> None:
         """Serve from ``folder``; ``thresholds`` are those the operator has set, by purpose."""
-        self._folder = folder
+        self.folder = folder
         self._set = thresholds
         self._lock = threading.Lock()
         self._served: ServedModel | None = None
@@ -33,7 +34,7 @@ class Models:
         """
         with self._lock:
             if self._served is None:
-                self._served = ServedModel(self._folder)
+                self._served = ServedModel(self.folder)
             elif self._served.changed():
                 try:
                     self._served.scorer = self._served.load()
@@ -47,11 +48,11 @@ class Models:
             current = self.current()
             if current.model_id == model_id:
                 return current
-            folder = find_model(self._folder, model_id)
+            folder = find_model(self.folder, model_id)
             return None if folder is None else Scorer.load(folder)
         except ModelError:
             return None
 
-    def threshold(self, scorer: Scorer, purpose: str) -> float:
-        """Score from which a text from such a sender is commercial."""
-        return self._set.get(purpose, scorer.thresholds[purpose])
+    def thresholds(self, scorer: Scorer, tuned: Mapping[Any, float]) -> dict[str, float]:
+        """Score from which a text is commercial, by purpose: the model's, but for those configured, or ``tuned``."""
+        return {**scorer.thresholds, **self._set, **tuned}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from smsc_filter.classifier.drift import BINS, DRIFTED, STABLE
+from smsc_filter.classifier.manifest import PURPOSES
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.state.figures import KEY, STAGES, STALE_SECONDS, Meter, field
+from smsc_filter.state.scores import Spread, add_scores, day_of
 from smsc_filter.web.metrics import METRICS
+from tests.classifier.models import variant
 from tests.conftest import Connect, StartRelay
 from tests.relay.harness import ADVERTISEMENT, CODE, PEOPLE, PERSON, SHOP, SHOP_SENDER, WISH, Smsc, wait_until
 from tests.web.conftest import NOW, World
@@ -90,6 +95,20 @@ def test_how_far_the_recorder_is_behind(world: World) -> None:
     assert total(found, "smsc_filter_recorder_lag_seconds", partition="0") == 2.5
     assert total(found, "smsc_filter_stream_entries") == 1
     assert total(found, "smsc_filter_store_up") == 2
+
+
+def test_how_far_scores_have_drifted(world: World, tmp_path: Path) -> None:
+    reference = dict.fromkeys(PURPOSES, (900, *[10] * (BINS - 1)))
+    world.context.models.folder = variant(tmp_path / "m", reference=reference)
+    model = world.context.models.current().model_id
+    assert total(told(world), "smsc_filter_scored_texts") == 0
+    add_scores(world.store, day_of(NOW), {Spread(model, "person"): (90, *[1] * (BINS - 1))})
+    add_scores(world.store, day_of(NOW), {Spread(model, "service"): (*[1] * (BINS - 1), 90)})
+    found = told(world)
+    assert total(found, "smsc_filter_scored_texts", purpose="person") == 90 + BINS - 1
+    assert total(found, "smsc_filter_score_drift", purpose="person") < STABLE
+    assert total(found, "smsc_filter_score_drift", purpose="service") > DRIFTED
+    assert not [name for name, labels in found if "drift" in name and ("purpose", "commercial") in labels]
 
 
 @pytest.mark.parametrize(

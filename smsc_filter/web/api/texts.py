@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from smsc_filter.classifier.explain import explain as explain_score
 from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.classifier.scorer import KINDS, Scorer
+from smsc_filter.state.rules import rules_now
 from smsc_filter.web.api.common import API, COMMON, Classifier, World
 from smsc_filter.web.problems import Problem
 
@@ -76,7 +77,7 @@ def classify(question: Question, context: World, token: Classifier) -> Answers:
         raise Problem(
             503, "no-model", "the classifier cannot be loaded; its operator finds out why in the log"
         ) from error
-    threshold = context.models.threshold(scorer, question.purpose)
+    threshold = context.models.thresholds(scorer, rules_now(context.writer).thresholds)[question.purpose]
     scores = scorer.score(question.texts)
     return Answers(
         model=scorer.model_id,

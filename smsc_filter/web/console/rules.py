@@ -103,7 +103,8 @@ async def restore(request: Request, version: int, context: World, visit: Guest) 
 
 def configured(context: Context) -> dict[str, float]:
     """Purpose -> threshold by model and configuration alone."""
-    return {purpose: context.setup.thresholds[purpose] for purpose in PURPOSES}
+    thresholds = context.setup.thresholds()
+    return {purpose: thresholds[purpose] for purpose in PURPOSES}
 
 
 def publish(context: Context) -> None:

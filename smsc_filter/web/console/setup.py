@@ -18,7 +18,7 @@ class Setup:
 
     mode: str
     profile: Profile
-    thresholds: Mapping[str, float]
+    thresholds: Callable[[], Mapping[str, float]]
     """Purpose -> score from which a text is commercial, before anything was tuned."""
     prohibited: Sequence[str]
     """The configured list."""
