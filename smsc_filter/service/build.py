@@ -187,7 +187,6 @@ def make_setup(settings: Settings, models: Models) -> Setup:
         accounts={account.system_id: account.owner for account in settings.accounts},
         owners=settings.owners,
         senders=lambda tuning: settings.registered(tuned_profile(profile, tuning)),
-        scorer=models.current,
         model_folder=models.folder,
         signing_key=cache(partial(SigningKey.open, settings.data_dir)),
     )

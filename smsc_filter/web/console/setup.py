@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.policy.facts import Sender
 from smsc_filter.policy.rules import Profile
 from smsc_filter.policy.tuning import Tuning
@@ -28,7 +27,5 @@ class Setup:
     owners: Sequence[str]
     senders: Callable[[Tuning], Sequence[Sender]]
     """As they are registered, ranges with a star, with the caps that hold under a tuning."""
-    scorer: Callable[[], Scorer]
-    """The model in use; another one once its folder has changed."""
     model_folder: Path
     signing_key: Callable[[], SigningKey]
