@@ -398,7 +398,7 @@ def test_workers_together_never_admit_more_than_any_cap(store: EmbeddedStore, pa
     senders = [gauge("sender", f"10690000{number}", (3600, 20)) for number in range(6)]
 
     async def scenario() -> None:
-        ledgers = [ledger_at(store.url, f"0-{number}", partitions=partitions) for number in range(3)]
+        ledgers = [ledger_at(store.url, f"0-{at}", partitions=partitions, timeout=60.0) for at in range(3)]
         async with ledgers[0] as one, ledgers[1] as two, ledgers[2] as three:
             calls = [
                 spend_all(ledger, [Charge((senders[(at + turn) % 6], owner)) for at in range(4)], START_MS + turn)

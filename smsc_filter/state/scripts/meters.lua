@@ -11,7 +11,7 @@
 -- step back frees nothing; one that lies further ahead than the longest window was written by a clock that
 -- was wrong, and is dated back to now, so that nobody waits for longer than a window.
 
-local TIME, SMALL = 6, 384
+local TIME = 6
 local HEAD, SLOTS, COUNT = 24, 240, 4
 local RING = string.rep('\0', (SLOTS + 1) * COUNT)
 

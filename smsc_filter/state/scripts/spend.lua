@@ -37,13 +37,19 @@ for _, plan in ipairs(plans) do
   plan.tail = tail
   tail = tail + (#plan - 1) / 3 * 2
   plan.longest = plan[#plan - 2]
+  plan.keep = keep_ms(plan.longest)
   plan.most = 0
   for at = 3, #plan, 3 do
     plan.most = math.max(plan.most, plan[at])
   end
 end
 
-local function read_log(meter, key, plan)
+-- Of each meter, by its number: tables of numbers cost a tenth of a table for each meter with so many fields.
+local free, soft_free, window_of, soft_window_of, spent = {}, {}, {}, {}, {}
+local kept, time_of, redated = {}, {}, {} -- its log or ring, the time or slot it is written at, whether it was dated back
+local before_of, current_of = {}, {}
+
+local function read_log(at, key, plan, wanted)
   local log = redis.call('GET', key) or ''
   local number = #log / TIME
   local time = now
@@ -52,60 +58,65 @@ local function read_log(meter, key, plan)
     if time - now > plan.longest then
       local right = entries_until(log, number, now)
       log = string.sub(log, 1, right * TIME) .. string.rep(struct.pack('>I6', now), number - right)
-      meter.redated = true
+      redated[at] = true
       time = now
     end
   end
-  meter.log, meter.number, meter.time = log, number, time
-  for at = 2, #plan, 3 do
-    local cap, soft = plan[at + 1], plan[at + 2]
+  kept[at], time_of[at] = log, time
+  for i = 2, #plan, 3 do
+    local cap, soft = plan[i + 1], plan[i + 2]
     -- Most are far below: what is in the log at all leaves room enough.
-    if number + meter.wanted > cap or (soft > 0 and number + meter.wanted > soft) then
-      local used = number - entries_until(log, number, time - plan[at])
-      if cap - used < meter.free then
-        meter.free, meter.window = cap - used, (at - 2) / 3
+    if number + wanted > cap or (soft > 0 and number + wanted > soft) then
+      local used = number - entries_until(log, number, time - plan[i])
+      if cap - used < free[at] then
+        free[at], window_of[at] = cap - used, (i - 2) / 3
       end
-      if soft > 0 and soft - used < meter.soft_free then
-        meter.soft_free, meter.soft_window = soft - used, (at - 2) / 3
+      if soft > 0 and soft - used < soft_free[at] then
+        soft_free[at], soft_window_of[at] = soft - used, (i - 2) / 3
       end
     end
   end
 end
 
-local function write_log(meter, key, plan)
-  local log, number, spent = meter.log, meter.number, meter.spent
+local function write_log(at, key, plan)
+  local log, time = kept[at], time_of[at]
+  local number = #log / TIME
   local drop = 0
-  if number > 0 and time_at(log, 1) <= meter.time - plan.longest then
-    drop = entries_until(log, number, meter.time - plan.longest)
+  if number > 0 and time_at(log, 1) <= time - plan.longest then
+    drop = entries_until(log, number, time - plan.longest)
   end
-  drop = math.max(drop, number + spent - plan.most)
-  local entries = string.rep(struct.pack('>I6', meter.time), spent)
-  if meter.redated or #log <= SMALL or drop * 4 >= number then
-    redis.call('SET', key, string.sub(log, drop * TIME + 1) .. entries, 'PX', keep_ms(plan.longest))
+  drop = math.max(drop, number + spent[at] - plan.most)
+  local entries = string.rep(struct.pack('>I6', time), spent[at])
+  if number == 0 or redated[at] or (drop > 0 and drop * 4 >= number) then
+    redis.call('SET', key, string.sub(log, drop * TIME + 1) .. entries, 'PX', plan.keep)
   else
     redis.call('APPEND', key, entries)
-    redis.call('PEXPIRE', key, keep_ms(plan.longest))
+    -- Kept for longer than it counts, a key need not be told so at every message: twice in that while will do.
+    local period = (plan.keep - plan.longest) / 2
+    if math.floor(time / period) > math.floor(time_at(log, number) / period) then
+      redis.call('PEXPIRE', key, plan.keep)
+    end
   end
 end
 
-local function read_slots(meter, key, plan)
+local function read_slots(at, key, plan)
   local length = math.ceil(plan[2] / SLOTS)
   local slot = math.floor(now / length)
   local before, current = 0, 0
   local head = redis.call('GETRANGE', key, 0, HEAD - 1)
   if head == '' then
-    meter.ring = RING
+    kept[at] = RING
   else
     local last
     last, before, current = struct.unpack('>ddd', head)
     if slot < last then
       if last - slot > SLOTS + 1 then
-        before, current, meter.ring, meter.redated = 0, before + current, RING, true
+        before, current, kept[at], redated[at] = 0, before + current, RING, true
       else
         slot = last
       end
     elseif slot > last + SLOTS then
-      before, current, meter.ring = 0, 0, RING
+      before, current, kept[at] = 0, 0, RING
     elseif slot > last then
       local ring = redis.call('GETRANGE', key, HEAD, -1)
       before = before + current
@@ -116,20 +127,20 @@ local function read_slots(meter, key, plan)
           ring = with_ring_at(ring, gone, 0)
         end
       end
-      meter.ring, current = with_ring_at(ring, last, current), 0
+      kept[at], current = with_ring_at(ring, last, current), 0
     end
   end
-  meter.slot, meter.before, meter.current = slot, before, current
-  meter.free = math.min(meter.free, plan[3] - before - current)
+  time_of[at], before_of[at], current_of[at] = slot, before, current
+  free[at] = math.min(free[at], plan[3] - before - current)
   if plan[4] > 0 then
-    meter.soft_free = math.min(meter.soft_free, plan[4] - before - current)
+    soft_free[at] = math.min(soft_free[at], plan[4] - before - current)
   end
 end
 
-local function write_slots(meter, key, plan)
-  local head = struct.pack('>ddd', meter.slot, meter.before, meter.current + meter.spent)
-  if meter.ring then
-    redis.call('SET', key, head .. meter.ring, 'PX', keep_ms(plan[2]))
+local function write_slots(at, key, plan)
+  local head = struct.pack('>ddd', time_of[at], before_of[at], current_of[at] + spent[at])
+  if kept[at] then
+    redis.call('SET', key, head .. kept[at], 'PX', keep_ms(plan[2]))
   else
     redis.call('SETRANGE', key, 0, head)
   end
@@ -139,14 +150,13 @@ local short = false
 for at, meter in ipairs(meters) do
   local plan = plans[meter[1] + 1]
   local wanted = #meter - 1
-  meter.wanted, meter.free, meter.soft_free, meter.window, meter.soft_window = wanted, wanted, wanted, 0, 0
+  free[at], soft_free[at], window_of[at], soft_window_of[at], spent[at] = wanted, wanted, 0, 0, wanted
   if plan[1] == 0 then
-    read_log(meter, KEYS[2 + at], plan)
+    read_log(at, KEYS[2 + at], plan, wanted)
   else
-    read_slots(meter, KEYS[2 + at], plan)
+    read_slots(at, KEYS[2 + at], plan)
   end
-  meter.spent = wanted
-  short = short or meter.free < wanted or meter.soft_free < wanted
+  short = short or free[at] < wanted or soft_free[at] < wanted
 end
 
 local refused, records, gone = {}, {}, {}
@@ -161,7 +171,7 @@ if short then
     return of_row[row]
   end
   for at, meter in ipairs(meters) do
-    meter.spent = 0
+    spent[at] = 0
     for i = 2, #meter do
       local its = meters_of(meter[i])
       its[#its + 1] = at
@@ -179,12 +189,11 @@ if short then
   for _, row in ipairs(rows) do
     local why = stopped[row]
     for _, at in ipairs(why and {} or of_row[row]) do
-      local meter = meters[at]
-      if meter.free < 1 then
-        why = { at, meter.window, 0 }
+      if free[at] < 1 then
+        why = { at, window_of[at], 0 }
         break
-      elseif suspicious[row] and meter.soft_free < 1 then
-        why = { at, meter.soft_window, 1 }
+      elseif suspicious[row] and soft_free[at] < 1 then
+        why = { at, soft_window_of[at], 1 }
         break
       end
     end
@@ -200,8 +209,7 @@ if short then
       end
     else
       for _, at in ipairs(of_row[row]) do
-        local meter = meters[at]
-        meter.free, meter.soft_free, meter.spent = meter.free - 1, meter.soft_free - 1, meter.spent + 1
+        free[at], soft_free[at], spent[at] = free[at] - 1, soft_free[at] - 1, spent[at] + 1
       end
     end
   end
@@ -214,12 +222,12 @@ elseif ARGV[3] ~= '' then
   redis.call('XADD', KEYS[1], '*', 'b', ARGV[3])
 end
 for at, meter in ipairs(meters) do
-  if meter.spent > 0 or meter.redated then
+  if spent[at] > 0 or redated[at] then
     local plan = plans[meter[1] + 1]
     if plan[1] == 0 then
-      write_log(meter, KEYS[2 + at], plan)
+      write_log(at, KEYS[2 + at], plan)
     else
-      write_slots(meter, KEYS[2 + at], plan)
+      write_slots(at, KEYS[2 + at], plan)
     end
   end
 end
