@@ -24,6 +24,7 @@ import redis
 import uvloop
 
 from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.policy.festivals import Festival
 from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.record import BatchHeader, DecisionRow, rows_from_entry
 from smsc_filter.policy.rules import Profile, read_profile
@@ -37,6 +38,7 @@ from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.sms.message import Message
 from smsc_filter.sms.udh import Part
 from smsc_filter.state import keys
+from smsc_filter.state.contacts import Contacts
 from smsc_filter.state.embedded import EmbeddedStore
 from smsc_filter.state.ledger import Ledger
 from smsc_filter.state.settings import StateSettings
@@ -45,6 +47,8 @@ WORKER: Final = "engine"
 
 NO_PDU: Final = Pdu.from_octets(encode_submit(0, b"", b"", b""))
 """What every message here claims to have come in: nothing is sent on."""
+
+NOBODY: Final[Mapping[str, Sequence[str]]] = {}
 
 NO_REJECTIONS: Final[Mapping[int, tuple[float, int]]] = {}
 
@@ -119,12 +123,12 @@ class Engine:
         self.store = redis.Redis.from_url(store.url)
         self._stack.callback(self.store.close)
         self.store.config_set("appendonly", "no")  # gone with the process anyway
-        self._loop = uvloop.new_event_loop()
-        self._stack.callback(self._loop.close)
-        self._ledger = Ledger(store_client(self.settings, store.url), self.settings.state, WORKER)
-        self._stack.callback(lambda: self._loop.run_until_complete(self._ledger.close()))
+        self.loop = uvloop.new_event_loop()
+        self._stack.callback(self.loop.close)
+        self.ledger = Ledger(store_client(self.settings, store.url), self.settings.state, WORKER)
+        self._stack.callback(lambda: self.loop.run_until_complete(self.ledger.close()))
         self.exchange = Exchange(
-            self._ledger,
+            self.ledger,
             self.scorer,
             self.rules,
             self.registry,
@@ -133,7 +137,7 @@ class Engine:
             observe=False,
             standard_status=False,
             spool=_store_is_gone,
-            loop=self._loop,
+            loop=self.loop,
             clock=lambda: self.now,
             outcome_seconds=0.0,
         )
@@ -165,7 +169,7 @@ class Engine:
             self._rejected = {
                 id(some[at - first][1]): how for at, how in rejected.items() if 0 <= at - first < len(some)
             }
-            self._loop.run_until_complete(self._judge(now, some))
+            self.loop.run_until_complete(self._judge(now, some))
             rows += self._decisions()
         assert len(rows) == len(messages)
         return rows
@@ -177,10 +181,13 @@ class Engine:
             await self._answer([(track, status, "")])
         self.now = now
         self._left = len(messages)
-        self._done = self._loop.create_future()
+        self._done = self.loop.create_future()
         for provider, message in messages:
             self.exchange.take(provider, message)
         await self._done
+        if self.exchange.people is not None:
+            # Not by its timer, which goes by the clock on the wall.
+            await self.exchange.people.remember()
         taken, self._taken = self._taken, []
         # That the SMSC took a message changes what is asked of consent, and nothing else here.
         if not self.exchange.requests.none_under_way:
@@ -191,6 +198,30 @@ class Engine:
         self.exchange.answered(answers)
         while not self.exchange.idle:
             await asyncio.sleep(0)
+
+    def acquaint(
+        self,
+        now: float,
+        *,
+        written: Mapping[str, Sequence[str]] = NOBODY,
+        heard: Mapping[str, Sequence[str]] = NOBODY,
+        festival: Festival | None = None,
+    ) -> None:
+        """Let people have written, and have been written to, at ``now``, while ``festival`` was on.
+
+        Args:
+            now: epoch seconds, before any message is judged.
+            written: person -> to whom.
+            heard: person -> by whom.
+            festival: that was on.
+        """
+        if self.rules.greetings is None:
+            return
+        contacts = Contacts(self.ledger, self.rules.greetings.contact_days)
+        if written:
+            self.loop.run_until_complete(contacts.write(written, now, festival))
+        if heard:
+            self.loop.run_until_complete(contacts.hear(heard, now))
 
     def forwarded(self, track: Track) -> None:
         """A message was admitted."""

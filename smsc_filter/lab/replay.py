@@ -23,14 +23,17 @@ import sqlalchemy
 
 from smsc_filter.lab.engine import Engine, Provider, message_of
 from smsc_filter.policy.appeal import Whitelist
+from smsc_filter.policy.facts import Facts
+from smsc_filter.policy.greeting import PERSON, festival_of
 from smsc_filter.policy.measures import Measures
 from smsc_filter.policy.record import DecisionRow, id_to_text
 from smsc_filter.policy.template import NO_PARAMETERS
-from smsc_filter.policy.verdict import TROUBLES, Cause
+from smsc_filter.policy.verdict import TROUBLES, Cause, remark
 from smsc_filter.records import measures as measure_records
 from smsc_filter.records import traffic
 from smsc_filter.records import whitelist as whitelist_records
 from smsc_filter.records.consents import consents_of
+from smsc_filter.relay.people import People
 from smsc_filter.settings import Settings
 from smsc_filter.sms.message import Message
 from smsc_filter.sms.udh import Part, part_of
@@ -60,6 +63,7 @@ TROUBLE: Final = (
 PARAMETERS: Final = "have no optional parameters on record: the check of templates and entities was left out"
 OLDER_TEXT: Final = "were refused for likeness to a text from before the replay, which is not known: left as they were"
 ACCOUNT: Final = "came over an account that this configuration does not have: judged for the owner on record"
+CONTACTS: Final = "were sent by people while a feast is on here and was not there: judged as if to strangers"
 FORGOTTEN: Final = "consent events are past their retention: what they said is not known"
 
 
@@ -212,6 +216,41 @@ class _Then:
         self._projection.write(1, [Projected(*consent) for consent in consents_of(events, self._reply_seconds, now)])
 
 
+class _PeopleThen(People):
+    """Who was a contact of whom is not on record; which caps a message had while a feast was on, is."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.ledger, engine.rules, engine.registry, engine.loop, lambda: engine.now)
+        self.exempt: dict[int, bool] = {}
+        """id of a message of a person -> whether it had the caps of the feast, of those of which that is on record."""
+        self.unknown: set[int] = set()
+        """ids of messages while a feast is on of which it is not."""
+
+    async def weigh(self, messages: Sequence[Message], facts: Sequence[Facts], now: float) -> None:
+        """Give each message the caps it had."""
+        for message, known in zip(messages, facts, strict=True):
+            sender = known.sender
+            if sender is None or sender.purpose != PERSON or not message.recipient:
+                continue
+            festival = festival_of(sender, self._rules, now)
+            if festival is not None:
+                exempt = self.exempt.get(id(message))
+                if exempt is None:
+                    self.unknown.add(id(message))
+                said = f"{'' if exempt else 'no '}caps of the feast {festival.name}, as recorded"
+                known.greeting = remark("greeting", said)
+                known.held = not exempt
+                known.sender = self.with_festive_caps(sender)
+
+
+def _was_exempt(row: DecisionRow) -> bool | None:
+    """Whether a message had the caps of a feast; None where the record does not say."""
+    for check, _, sentence, _ in orjson.loads(row[FINDINGS] or "[]"):
+        if check == "greeting":
+            return not sentence.startswith("no ")
+    return None
+
+
 def _earlier(one: float | None, other: float | None) -> float | None:
     return min((each for each in (one, other) if each is not None), default=None)
 
@@ -259,7 +298,7 @@ def replay(
         if log is not None:
             head = {"profile": comparison.profile, "model": comparison.model, "from_ms": begin_ms, "to_ms": end_ms}
             log.write(orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE))
-        for row, judged in _judged(engine, settings, records, first_ms, end_ms, advance):
+        for row, judged, strangers in _judged(engine, settings, records, first_ms, end_ms, advance):
             if row[AT_MS] < begin_ms:
                 comparison.before += 1
                 continue
@@ -268,6 +307,7 @@ def replay(
                 (TROUBLE, judged is None),
                 (PARAMETERS, judged is not None and templates),
                 (ACCOUNT, row[SYSTEM_ID] not in accounts),
+                (CONTACTS, strangers),
             ):
                 if applies:
                     comparison.not_replayed[why] += 1
@@ -302,11 +342,17 @@ def _judged(
     first_ms: int,
     end_ms: int,
     advance: Callable[[int], None],
-) -> Iterator[tuple[DecisionRow, DecisionRow | None]]:
-    """Each decision on record with the one that would now be made; None where it cannot be made again."""
+) -> Iterator[tuple[DecisionRow, DecisionRow | None, bool]]:
+    """Each decision on record with the one that would now be made, None where it cannot be made again.
+
+    The third says whether it is not on record who was a contact of whom, and that mattered.
+    """
     owner_ids = traffic.owners_known(records)
     accounts = {account.system_id: account for account in settings.accounts}
     then = _Then(engine, records, owner_ids)
+    people = None
+    if engine.exchange.people is not None:
+        people = engine.exchange.people = _PeopleThen(engine)
     providers: dict[tuple[str, str], Provider] = {}
     now = 0.0
     for passed in traffic.decisions_between(records, first_ms, end_ms):
@@ -332,9 +378,19 @@ def _judged(
                     rejected[len(messages)] = max(now, each.answered_ms / 1000), each.status
                 message = message_of(row[SOURCE], row[RECIPIENT], row[TEXT], _part(row[PART]))
                 messages.append((providers[key], message))
+                if people is not None and (exempt := _was_exempt(row)) is not None:
+                    people.exempt[id(message)] = exempt
             decisions = iter(engine.judge(now, messages, rejected) if messages else [])
+            asked = iter(messages)
             for each in together:
-                yield each.decision, None if each.decision[CAUSE] in _TROUBLES else next(decisions)
+                if each.decision[CAUSE] in _TROUBLES:
+                    yield each.decision, None, False
+                else:
+                    unknown = people is not None and id(next(asked)[1]) in people.unknown
+                    yield each.decision, next(decisions), unknown
+            if people is not None:
+                people.exempt.clear()
+                people.unknown.clear()
         advance(len(passed))
 
 

@@ -81,6 +81,11 @@ class People:
         finally:
             self._task = None
 
+    async def remember(self) -> None:
+        """Remember now what waits to be."""
+        async with self._in_order:
+            await self._remember_heard()
+
     async def _remember_heard(self) -> None:
         heard, self._heard = self._heard, {}
         if not heard:
@@ -125,9 +130,10 @@ class People:
                 greeting = weigh(message.text, known.score, known.commercial, sender, standing, festival, self._rules)
                 known.greeting = greeting.finding
                 known.held = not greeting.exempt
-                known.sender = self._with_festive_caps(sender)
+                known.sender = self.with_festive_caps(sender)
 
-    def _with_festive_caps(self, sender: Sender) -> Sender:
+    def with_festive_caps(self, sender: Sender) -> Sender:
+        """``sender`` with the caps of a feast."""
         # One object for all its messages, as the ledger counts them together.
         known = self._festive.get(sender.address)
         if known is None or known[0] is not sender:

@@ -15,8 +15,8 @@ from smsc_filter.records.decisions import insert_decisions
 from smsc_filter.settings import Settings
 from smsc_filter.sms.udh import Part
 
-NOON = 1_767_240_000.0
-"""2026-01-01 12:00 in Shanghai."""
+NOON = 1_772_596_800.0
+"""2026-03-04 12:00 in Shanghai, when no feast is on."""
 
 WISH = "新年快乐！祝你和家人身体健康，万事如意"
 ADVERTISEMENT = "【云上商城】周末全场五折，满200减50，快来抢购！拒收请回复TD"

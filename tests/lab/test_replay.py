@@ -13,7 +13,7 @@ from sqlalchemy import Engine as Records
 
 from smsc_filter.cli import main
 from smsc_filter.lab.engine import Engine
-from smsc_filter.lab.replay import OLDER_TEXT, TROUBLE, Comparison, replay
+from smsc_filter.lab.replay import CONTACTS, OLDER_TEXT, TROUBLE, Comparison, replay
 from smsc_filter.policy.measures import Step
 from smsc_filter.policy.record import DecisionRow
 from smsc_filter.policy.verdict import Cause
@@ -157,6 +157,33 @@ def test_what_cannot_be_replayed_is_said_and_left_as_it_was(records: Records, a_
     assert found.lines == {}
 
 
+def test_a_burst_at_a_feast_has_the_caps_that_are_on_record(records: Records, a_day: Sequence[DecisionRow]) -> None:
+    eve = 1_771_243_200.0 - NOON  # 2026-02-16 20:00 in Shanghai
+    friends = [subscriber(number) for number in range(300)]
+    with Engine(settings_of()) as engine:
+        engine.acquaint(NOON + eve - 20 * 86_400, written={PERSON: friends}, heard={PERSON: friends})
+        sent = [
+            (eve + number, who, friend, WISH) for number, friend in enumerate(friends) for who in (PERSON, OTHER_PERSON)
+        ]
+        record(records, judge(engine, sent))
+    found = what_if(records, settings_of(), after=eve)
+    assert (found.lines, found.not_replayed) == ({}, {})
+    assert found.replayed[""] >= 300 + 200
+    assert found.replayed["quota-spent"] > 0
+
+
+def test_a_feast_that_is_on_here_alone_is_said(records: Records, a_day: Sequence[DecisionRow]) -> None:
+    record(records, [shifted(row, -15 * 86_400) for row in a_day[:20]])
+    assert what_if(records, settings_of(), after=-15 * 86_400).not_replayed[CONTACTS] > 0
+
+
+def shifted(row: DecisionRow, seconds: int) -> DecisionRow:
+    values = list(row)
+    values[0] += seconds * 1000 << 20
+    values[1] += seconds * 1000
+    return tuple(values)  # type: ignore[return-value]
+
+
 Verb = Callable[..., tuple[int, str, str]]
 
 
@@ -182,13 +209,13 @@ def test_the_verb_shows_a_table_or_json_and_writes_the_log(
     verb: Verb, records: Records, a_day: Sequence[DecisionRow], tmp_path: Path
 ) -> None:
     record(records, a_day)
-    status, said, _ = verb("--from", "2026-01-01", "--to", "2026-01-01", "--log", str(tmp_path / "log"))
+    status, said, _ = verb("--from", "2026-03-04", "--to", "2026-03-04", "--log", str(tmp_path / "log"))
     assert status == 0
     assert "170 blocks appear, of 2 senders" in said
     assert "quota-spent" in said
     assert "not replayed: 3 came over an account that this configuration does not have" in said
     assert len((tmp_path / "log").read_bytes().splitlines()) == 264
-    status, said, _ = verb("--from", "2026-01-01", "--to", "2026-01-01", "--json", "--records", str(tmp_path))
+    status, said, _ = verb("--from", "2026-03-04", "--to", "2026-03-04", "--json", "--records", str(tmp_path))
     found = json.loads(said)
     assert (found["appear"], found["vanish"], found["other_cause"]) == (170, 0, 3)
     assert found["differences"][0]["sender"] == PERSON
@@ -197,17 +224,17 @@ def test_the_verb_shows_a_table_or_json_and_writes_the_log(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param(("--from", "2026-01-02", "--to", "2026-01-01"), "is not before --to", id="backwards"),
-        pytest.param(("--from", "yesterday", "--to", "2026-01-01"), "is no date or time", id="no-date"),
+        pytest.param(("--from", "2026-03-05", "--to", "2026-03-04"), "is not before --to", id="backwards"),
+        pytest.param(("--from", "yesterday", "--to", "2026-03-04"), "is no date or time", id="no-date"),
         pytest.param(("--from", "2025-01-01", "--to", "2025-01-02"), "nothing was decided", id="nothing"),
         pytest.param(
-            ("--from", "2026-01-01", "--to", "2026-01-02", "--records", "/nowhere"), "there is no /nowhere", id="place"
+            ("--from", "2026-03-04", "--to", "2026-03-05", "--records", "/nowhere"), "there is no /nowhere", id="place"
         ),
         pytest.param(
-            ("--from", "2026-01-01", "--to", "2026-01-02", "--log", "/nowhere/log"), "No such file", id="log"
+            ("--from", "2026-03-04", "--to", "2026-03-05", "--log", "/nowhere/log"), "No such file", id="log"
         ),
         pytest.param(
-            ("--from", "2026-01-01", "--to", "2026-01-02", "--records", "mysql://h/n"), "is expected", id="dialect"
+            ("--from", "2026-03-04", "--to", "2026-03-05", "--records", "mysql://h/n"), "is expected", id="dialect"
         ),
     ],
 )  # fmt: skip

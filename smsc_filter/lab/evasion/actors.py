@@ -27,6 +27,10 @@ WEEKS_BEGIN: Final = (datetime(2026, 1, 12, tzinfo=UTC) - _SHANGHAI).timestamp()
 EVE_BEGINS: Final = (datetime(2026, 2, 16, tzinfo=UTC) - _SHANGHAI).timestamp()
 """Of the Spring Festival."""
 
+LAST_EVE: Final = datetime(2025, 1, 28, 12, tzinfo=UTC).timestamp()
+CHATTED: Final = WEEKS_BEGIN - 5 * DAY
+"""When friends last wrote to each other."""
+
 MOBILE: Final = "mobile-operator"
 PHONES: Final = "people"
 """The account phones write over."""

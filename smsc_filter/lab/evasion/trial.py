@@ -14,6 +14,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from pydantic import TypeAdapter
 from smsc_filter.lab.engine import Engine, Provider, message_of
 from smsc_filter.lab.evasion import actors as cast
 from smsc_filter.lab.evasion.actors import DAY, HOUR, Actor, Circle, Sending
+from smsc_filter.policy.festivals import festival_at
 from smsc_filter.policy.record import DecisionRow, id_to_text
 from smsc_filter.policy.rules import Profile, read_profile
 from smsc_filter.policy.verdict import Cause
@@ -38,6 +40,8 @@ SETTINGS: Final = (SHIPPED, NAIVE)
 TICK_SECONDS: Final = 60.0
 """Messages of one such stretch are judged together, and after it the watcher looks. Shorter ones cost ten times as much
 where traffic is sparse; what goes through until the next look counts."""
+
+ACQUAINTED_AT_ONCE: Final = 100
 
 ACCUSING: Final = frozenset(
     {
@@ -183,6 +187,7 @@ class Trial:
         fixed = FixedWindows(cast.PUBLIC_HOUR, cast.PUBLIC_DAY) if self._setting == NAIVE else None
         now = 0.0
         with Engine(self._settings, profile_for(self._setting)) as engine:
+            self._acquaint(engine)
             owners = sorted({actor.owner for actor in self._actors})
             providers = [
                 Provider(engine, actor.system_id, actor.owner, 1 + owners.index(actor.owner)) for actor in self._actors
@@ -203,6 +208,18 @@ class Trial:
             if watcher is not None:
                 self._accuse(watcher.look(now + HOUR))
         return self.results
+
+    def _acquaint(self, engine: Engine) -> None:
+        """Let those who send wishes have friends: some wrote lately, some had wishes a year ago."""
+        festivals = engine.profile.festivals
+        if festivals is None:
+            return
+        last_year = festival_at(datetime.fromtimestamp(cast.LAST_EVE, UTC).date(), festivals.feasts)
+        for first in range(0, len(self._known), ACQUAINTED_AT_ONCE):
+            some = self._known[first : first + ACQUAINTED_AT_ONCE]
+            engine.acquaint(cast.LAST_EVE, written={each.phone: each.last_year for each in some}, festival=last_year)
+            wrote = {each.phone: each.wrote for each in some}
+            engine.acquaint(cast.CHATTED, written=wrote, heard=wrote)
 
     def _sendings(self) -> Iterator[tuple[float, int, Sending]]:
         def of(index: int, actor: Actor) -> Iterator[tuple[float, int, Sending]]:
