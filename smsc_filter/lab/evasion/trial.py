@@ -14,6 +14,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 
@@ -22,12 +23,14 @@ from pydantic import TypeAdapter
 from smsc_filter.lab.engine import Engine, Provider, message_of
 from smsc_filter.lab.evasion import actors as cast
 from smsc_filter.lab.evasion.actors import DAY, HOUR, Actor, Circle, Sending
+from smsc_filter.policy.festivals import festival_at
 from smsc_filter.policy.record import DecisionRow, id_to_text
 from smsc_filter.policy.rules import Profile, read_profile
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.service.watching import windows_from
 from smsc_filter.settings import Settings
 from smsc_filter.sms.message import Message
+from smsc_filter.state.contacts import Contacts
 from smsc_filter.watch.alarm import Alarm, Kind
 from smsc_filter.watch.watcher import Watcher
 
@@ -46,6 +49,10 @@ ACCUSING: Final = frozenset(
     }
 )  # fmt: skip
 """Alarms that say somebody plays a game. That a campaign is new, or that refusals rise, accuses nobody."""
+
+YEAR: Final = 354 * DAY
+LATELY: Final = 20 * DAY
+"""Before the trial begins: when people sent last year's wishes, and when those wrote to each other who did lately."""
 
 ID: Final = 0
 CAUSE: Final = 7
@@ -187,6 +194,8 @@ class Trial:
             providers = [
                 Provider(engine, actor.system_id, actor.owner, 1 + owners.index(actor.owner)) for actor in self._actors
             ]
+            if self._setting == SHIPPED:
+                engine.complete(self._teach(engine))
             for now, tick in groupby(self._sendings(), key=lambda each: each[0] // TICK_SECONDS * TICK_SECONDS):
                 together = list(tick)
                 messages: list[tuple[Provider, Message]] = [
@@ -203,6 +212,21 @@ class Trial:
             if watcher is not None:
                 self._accuse(watcher.look(now + HOUR))
         return self.results
+
+    async def _teach(self, engine: Engine) -> None:
+        """What is known of the people who send wishes when the trial begins: the relay has been there for a year."""
+        rules = engine.rules
+        if rules.festivals is None or rules.greetings is None:
+            return
+        zone = rules.zones.zone_of(cast.phone(0))
+        feast = festival_at(datetime.fromtimestamp(cast.EVE_BEGINS, zone).date(), rules.festivals.feasts)
+        assert feast is not None
+        contacts = Contacts(engine.exchange.ledger, rules.greetings.contact_days)
+        for circle in self._known:
+            await contacts.write({circle.phone: circle.last_year}, cast.WEEKS_BEGIN - YEAR, feast.year_before())
+        for circle in self._known:
+            await contacts.write({circle.phone: circle.wrote}, cast.WEEKS_BEGIN - LATELY)
+            await contacts.hear({circle.phone: circle.wrote}, cast.WEEKS_BEGIN - LATELY)
 
     def _sendings(self) -> Iterator[tuple[float, int, Sending]]:
         def of(index: int, actor: Actor) -> Iterator[tuple[float, int, Sending]]:
