@@ -31,6 +31,10 @@ class Festival(NamedTuple):
     year: int
     """Of its own calendar: the Spring Festival of one year and that of the next are apart by one."""
 
+    def year_before(self) -> Festival:
+        """The same a year earlier."""
+        return self._replace(year=self.year - 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feast:

@@ -53,10 +53,8 @@ class Contacts:
             for person in people:
                 names.append(keys.book_key(partition, person))
                 if festival is not None:
-                    names += (
-                        keys.feast_key(partition, person, festival.name, festival.year),
-                        keys.feast_key(partition, person, festival.name, festival.year - 1),
-                    )
+                    feasts = (festival, festival.year_before())
+                    names += [keys.feast_key(partition, person, feast.name, feast.year) for feast in feasts]
                 arguments += (len(written[person]), *map(keys.number_field, written[person]))
             answer: Any = await self._ledger.call(self._write, names, arguments)
             known.update(zip(people, (Standing(*counts) for counts in answer), strict=True))
