@@ -119,10 +119,12 @@ def fill(engine: Engine, rows: int) -> None:
     with engine.connect() as connection:
         if is_sqlite:
             connection.exec_driver_sql("PRAGMA cache_size = -400000")
+        else:
+            connection.execute(text("SET maintenance_work_mem = '512MB'"))
         for name in INDEXES:
             connection.execute(text(f"DROP INDEX IF EXISTS {name}"))
         insert = INSERT.format(at=at, true="1" if is_sqlite else "true", findings=FINDINGS, numbers=numbers)
-        connection.exec_driver_sql(insert)
+        connection.execute(text(insert))
         for name, columns in INDEXES.items():
             connection.execute(text(f"CREATE INDEX {name} ON decisions {columns}"))
         for table, unit, key in (("verdict_minutes", 60_000, ""), ("verdict_hours", 3_600_000, "owner, ")):
