@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
+from redis.exceptions import RedisError
 
 from smsc_filter.classifier.scorer import KINDS, Scorer
 from smsc_filter.policy.appeal import Whitelist
@@ -28,6 +29,7 @@ from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.template import Parameters
 from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
 from smsc_filter.policy.whitelist import WhitelistEntry
+from smsc_filter.policy.wishes import make_wish
 from smsc_filter.relay.campaigns import Campaigns
 from smsc_filter.relay.link import Halt, Link
 from smsc_filter.relay.people import People
@@ -37,6 +39,7 @@ from smsc_filter.sms.assembly import text_so_far
 from smsc_filter.sms.coding import decode_text
 from smsc_filter.sms.message import Message, Multi
 from smsc_filter.state.consents import Consents
+from smsc_filter.state.declines import Declines
 from smsc_filter.state.figures import Meter
 from smsc_filter.state.ledger import GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
 
@@ -184,6 +187,8 @@ class Exchange:
             if registry.has_people and rules.greetings is not None
             else None
         )
+        self.declines: Declines | None = None
+        """Whom advertising is not wanted by; asked where messages heed it."""
         ledger.keep_sketches_ms = rules.similar.keep_days.value * 86_400_000
         self.meter = Meter()
         self.outcomes_lost = 0
@@ -609,6 +614,9 @@ class Exchange:
                     refused_parts.get(index),
                 )
             )
+        if self.declines is not None:
+            for index, declined in (await self._declined(facts, batch, now)).items():
+                facts[index].declined = declined
         # What is true of few messages is added to those.
         for index in requests:
             facts[index].request = facts[index].commercial = True
@@ -634,6 +642,32 @@ class Exchange:
         if self.people is not None:
             await self.people.weigh([message for _, message, _ in batch], facts, now)
         return facts, kinds, seen
+
+    async def _declined(self, facts: Sequence[Facts], batch: list[Arrival], now: float) -> dict[int, str]:
+        """What recipients decline that these messages would be; asked of commercial text alone.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        assert self.declines is not None
+        asked = [index for index, known in enumerate(facts) if known.commercial and batch[index][1].recipient]
+        if not asked:
+            return {}
+        try:
+            wishes = await self.declines.wishes([batch[index][1].recipient for index in asked])
+        except (RedisError, TimeoutError, OSError) as error:
+            raise StoreUnavailable(f"the register of declines does not answer: {error}") from error
+        declined: dict[int, str] = {}
+        for index, wish in zip(asked, wishes, strict=True):
+            if wish is None:
+                continue
+            sender = facts[index].sender
+            topic = sender.topic if sender is not None else None
+            # A topic that is called as a category is one.
+            for minute in self.rules.zones.minutes_at(batch[index][1].recipient, now):
+                if clause := wish.declines("sms", topic, minute):
+                    declined[index] = str(make_wish((clause,)))
+        return declined
 
     def _sketches(self, wanted: list[int], batch: list[Arrival]) -> dict[int, bytes]:
         """The sketch of each text of ``wanted``; of a part, of what it carries itself."""

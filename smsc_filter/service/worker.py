@@ -40,6 +40,7 @@ from smsc_filter.service.child import CLOSED, READY
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state import figures
 from smsc_filter.state.clock import SteadyClock
+from smsc_filter.state.declines import Declines
 from smsc_filter.state.ledger import BIND_SECONDS, Ledger
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
@@ -99,6 +100,9 @@ class Worker:
             worker=name,
             loop=loop,
         )
+        if settings.declines.sms:
+            client = store_client(settings, url)
+            self.exchange.declines = Declines(client, settings.state.partitions, settings.state.timeout)
         self._tls = server_tls(settings.listen)
         self._version: bytes | None = None
         self._swapping: asyncio.Task[None] | None = None
@@ -201,6 +205,8 @@ class Worker:
     async def close(self) -> None:
         """Answer what is in flight, unbind, and let go of the store."""
         await self.board.drain()
+        if self.exchange.declines is not None:
+            await self.exchange.declines.close()
         await self._ledger.close()
         if self._spool is not None:
             self._spool.close()

@@ -46,7 +46,7 @@ def relay(smsc: Smsc, start_relay: StartRelay) -> Any:
         path.write_text(profile, encoding="utf-8")
         assert read_profile(str(path)).festivals is not None
         yield start_relay(smsc.port, policy={"profile": str(path)}, watch={"honeypots": [HONEYPOT]},
-                          notices={"system_id": "care", "password": "care-pw", "source": CARE.decode()})  # fmt: skip
+                          notices={"system_id": "care", "password": "care-pw", "address": CARE.decode()})  # fmt: skip
 
 
 def recipient(index: int) -> bytes:
