@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import tempfile
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import redis
 import uvloop
@@ -42,8 +42,6 @@ from smsc_filter.state.contacts import Contacts
 from smsc_filter.state.embedded import EmbeddedStore
 from smsc_filter.state.ledger import Ledger
 from smsc_filter.state.settings import StateSettings
-
-Result = TypeVar("Result")
 
 WORKER: Final = "engine"
 
@@ -144,10 +142,6 @@ class Engine:
             outcome_seconds=0.0,
         )
         return self
-
-    def complete(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        """Run something beside the judging, on the loop of the engine."""
-        return self._loop.run_until_complete(coroutine)
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
