@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -136,13 +136,21 @@ class SignInNeeded(Exception):
     """Nobody is signed in: ask for a name and a password, then come back."""
 
 
-async def admit(request: Request) -> None:
-    """Let a request through to its route, or not.
+async def admit(request: Request) -> AsyncIterator[None]:
+    """Let a request through to its route, or not; files that came with it are closed behind the answer.
 
     Raises:
         SignInNeeded: nobody is signed in.
         Problem: the user may not do this, or the form does not come from one of our pages.
     """
+    try:
+        await _let_in(request)
+        yield
+    finally:
+        await request.close()
+
+
+async def _let_in(request: Request) -> None:
     route = (request.method, request.scope["route"].path)
     refuse_other_sites(request)
     if route in OPEN:

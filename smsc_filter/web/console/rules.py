@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Integer, case, cast, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from starlette.concurrency import run_in_threadpool
 
 from smsc_filter.policy.record import id_to_text
@@ -35,6 +35,7 @@ RECENT: Final = 20_000
 """Newest decisions that a what-if looks at."""
 
 BUCKETS: Final = 40
+BUCKET_SCORES: Final = -(-10_001 // BUCKETS)
 MOST_EXAMPLES: Final = 5
 
 WRONG_VALUE: Final = N_("A value is out of range: thresholds lie above 0 and at most at 1, caps are whole numbers.")
@@ -125,13 +126,12 @@ def what_ifs(context: Context, now: Mapping[str, float], then: Mapping[str, floa
     with reading(context.engine) as connection:
         for purpose in PURPOSES:
             least_now, least_then = _units(now[purpose]), _units(then[purpose])
-            # The arithmetic is the database's: scores are ten-thousandths, so there are few rows to bring over.
-            bucket = newest.score * BUCKETS / 10_001
-            bucket = func.floor(bucket) if connection.dialect.name == "postgresql" else cast(bucket, Integer)
+            # Whole numbers by whole numbers, and grouped by name: each parameter of PostgreSQL is another one.
+            bucket = (newest.score // BUCKET_SCORES).label("bucket")
             counted = (
                 select(bucket, func.count(), _reaching(newest.score, least_now), _reaching(newest.score, least_then))
                 .where(newest.purpose == purpose, newest.score >= 0)
-                .group_by(bucket)
+                .group_by("bucket")
             )
             rows = [tuple(map(int, row)) for row in connection.execute(counted)]
             low, high = sorted((least_now, least_then))
