@@ -559,7 +559,8 @@ def perform(folder: Path, texts: Sequence[tuple[Sample, bool]], console: Console
             stack.enter_context(relay)
         console.print(
             f"relay on 127.0.0.1:{relay.port}, simulated SMSC on 127.0.0.1:{smsc.port};"
-            f" {len(agreed):,} consents imported"
+            f" {len(agreed):,} consents imported\nconsole at {relay.web}/console, subscribers' portal at {relay.web}/",
+            soft_wrap=True,
         )
         console.print(traffic_text(written))
         progress = Progress(len(written))
@@ -594,7 +595,8 @@ def trickle(relay: rig.Relay, written: Sequence[Letter], console: Console) -> No
     console.print(
         f"Still up; Ctrl-C ends it. Try:\n  smsc-filter send --port {relay.port} --system-id shop"
         f" --password shop-pw --from {SHOP.senders[0]} --to {recipient(0)} 'Half price today only'"
-        f"\n  smsc-filter explain ID --config {relay.config}",
+        f"\n  smsc-filter explain ID --config {relay.config}"
+        f"\n  smsc-filter user add me --role admin --config {relay.config}  # then sign in at {relay.web}/console",
         soft_wrap=True,
     )
     through_smpplib = [letter for letter in written if letter.account.purpose != "service"] or list(written)

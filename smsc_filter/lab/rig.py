@@ -97,6 +97,12 @@ class Part:
             raise RigError(f"{self.name} {how}: {self.last_words()}")
         return line
 
+    def next_line(self) -> str:
+        """The next line it says on stdout, which it must be about to say."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().decode().strip()
+
     def last_words(self) -> str:
         """The last line it wrote on stderr."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -205,6 +211,14 @@ class Relay(Part):
         )
         super().__init__("relay", ("smsc_filter", "serve", "--config", str(self.config)), folder)
         self._folder = folder
+        self.web = ""
+        """Where API, console and portal are, as http://HOST:PORT."""
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it listens."""
+        super().__enter__()
+        self.web = self.next_line().removeprefix("web on ")
+        return self
 
     def import_consents(self, lines: Iterable[str]) -> str:
         """Import a CSV by the command line, as an operator does; returns what that said.
