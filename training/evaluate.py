@@ -14,6 +14,8 @@ from smsc_filter.classifier.manifest import KINDS, PURPOSES, Manifest
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.samples import Sample
 from training import prepare
+from training.robustness import disguised, rows
+from training.wishes import wishes
 
 PERSONAL_OVER: Final = 1 / 2000
 """Share of personal texts that may lie over the threshold for persons. Not none: the corpora of personal
@@ -238,8 +240,10 @@ def evaluate(model: Path, data: Path, *, everything: bool = False) -> Report:
     elif corpus.fingerprint != scorer.manifest.data_fingerprint:
         # Other texts make other groups, so the split may have put texts of training into this set.
         print("these are not the texts the model was trained on: some of this set may have been among those")
-    measured = report(scorer, corpus.samples if everything else corpus.part(held_out=True))
+    samples = corpus.samples if everything else corpus.part(held_out=True)
+    measured = report(scorer, [*samples, *wishes()])
     print(measured.table())
+    print(f"\n{aligned(rows(disguised(scorer, samples)))}")
     return measured
 
 
