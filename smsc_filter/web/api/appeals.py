@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from smsc_filter.policy.appeals import AppealState, NotAllowedError
 from smsc_filter.policy.record import id_to_text
@@ -113,7 +113,7 @@ class Granting(Reason):
     )
     recipients: list[Phone] = Field(default=[], max_length=1_000, description="With sender-recipients: more of them.")
     expires_time: Moment | None = Field(default=None, description="Not given: what the profile says.")
-    case: bool | None = Field(
+    case: StrictBool | None = Field(
         default=None,
         description="Whether later models must call the text no advertisement; not given: where it was refused for its"
         " content and its sender is a person or a service.",

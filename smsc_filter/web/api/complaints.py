@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
 
 from smsc_filter.policy.appeals import ComplaintState
@@ -62,7 +62,9 @@ class NewComplaintBody(BaseModel):
     source: Short = "12321"
     message_time: Moment | None = None
     received_time: Moment | None = Field(default=None, description="Now, where it is not given.")
-    forwarded: bool = Field(default=False, description="It comes from who forwards complaints: the outcome is due.")
+    forwarded: StrictBool = Field(
+        default=False, description="It comes from who forwards complaints: the outcome is due."
+    )
 
 
 class Note(BaseModel):
@@ -93,8 +95,10 @@ class OutcomeBody(BaseModel):
 
     outcome: Literal["upheld", "unfounded", "not-ours"]
     note: NeededWords
-    label: bool = Field(default=False, description="The texts become samples of advertisements for the next training.")
-    refuse_for_complainant: bool = Field(default=False, description="Puts the complainant's refusal on record.")
+    label: StrictBool = Field(
+        default=False, description="The texts become samples of advertisements for the next training."
+    )
+    refuse_for_complainant: StrictBool = Field(default=False, description="Puts the complainant's refusal on record.")
     measure: NewMeasure | None = None
 
 

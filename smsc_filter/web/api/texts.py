@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from smsc_filter.classifier.explain import explain as explain_score
 from smsc_filter.classifier.manifest import ModelError
@@ -31,7 +31,7 @@ class Question(BaseModel):
     purpose: Literal["commercial", "service", "person"] = Field(
         "commercial", description="What the sender is registered for, whose threshold decides."
     )
-    explain: bool = Field(False, description="Whether to tell what moved each score.")
+    explain: StrictBool = Field(False, description="Whether to tell what moved each score.")
 
 
 class ContributionBody(BaseModel):
