@@ -8,8 +8,7 @@ Source: Siddiqi, Credit Risk Scorecards (2006), chapter 8: below 0.1 nothing has
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -59,12 +58,6 @@ def says(index: float, texts: int) -> str:
     if texts < LEAST:
         return "too few"
     return "stable" if index < STABLE else "moved" if index < DRIFTED else "drifted"
-
-
-def bin_names() -> Iterable[str]:
-    """What lies in each bin, as a range of scores."""
-    bounds = (0, *EDGES, PARTS)
-    return (f"{low / PARTS:g}-{high / PARTS:g}" for low, high in pairwise(bounds))
 
 
 def _shares(counts: Sequence[int]) -> NDArray[np.float64]:

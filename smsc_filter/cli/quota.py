@@ -15,11 +15,10 @@ from smsc_filter.policy.facts import Contacts, Facts
 from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.quota import Use
 from smsc_filter.policy.rules import read_profile
-from smsc_filter.policy.verdict import Cause
 from smsc_filter.service.build import jitter_key
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state import keys
-from smsc_filter.state.meters import plans_of, used
+from smsc_filter.state.usage import spent
 
 
 def quota_show(options: argparse.Namespace) -> int:
@@ -43,9 +42,11 @@ def quota_show(options: argparse.Namespace) -> int:
     for heading in ("window s", "used", "cap", "suspicious texts end at"):
         table.add_column(heading, justify="right")
     with store(settings) as client:
-        for label, use in uses.items():
-            for row in _rows(client, settings, use):
-                table.add_row(label, *row)
+        found = spent(client, settings.state.partitions, uses.values(), time.time())
+        for label, windows in zip(uses, found, strict=True):
+            for window, count in windows.items():
+                soft = str(window.soft) if window.soft else ""
+                table.add_row(label, f"{window.seconds:,}", f"{count:,}", f"{window.cap:,}", soft)
         contacts = None
         if profile.contacts is not None and sender.purpose in profile.contacts.purposes:
             contacts = _contacts(client, settings, sender.address, profile.contacts.days * 86_400)
@@ -59,19 +60,6 @@ def quota_show(options: argparse.Namespace) -> int:
             f"messages {contacts.messages}"
         )
     return 0
-
-
-def _rows(client: redis.Redis, settings: Settings, use: Use) -> list[tuple[str, str, str, str]]:
-    """Window, used, cap and soft cap of what a use is counted by."""
-    partition = keys.partition_of(use.name, settings.state.partitions)
-    rows = []
-    for plan in plans_of(use.gauge, {cause: cause.status for cause in Cause}):
-        kept = client.get(plan.key(partition, use.name))
-        assert kept is None or isinstance(kept, bytes)
-        for window, count in zip(plan.windows, used(plan, kept or b"", int(time.time() * 1000)), strict=True):
-            soft = str(window.soft) if window.soft else ""
-            rows.append((f"{window.seconds:,}", f"{count:,}", f"{window.cap:,}", soft))
-    return rows
 
 
 def _contacts(client: redis.Redis, settings: Settings, address: str, period_seconds: int) -> Contacts:

@@ -234,20 +234,6 @@ def lift_measure(connection: Connection, measure_id: int, *, by: str, note: str,
     return True
 
 
-def note_appeal(engine: Engine, appeal_code: str, appeal_id: str, *, by: str, now: float) -> MeasureRecord:
-    """Put on record that a party objects to the measure behind ``appeal_code``.
-
-    Raises:
-        ValueError: no measure has that code.
-    """
-    with writing(engine) as connection:
-        row = connection.execute(select(measures).where(measures.c.appeal_code == appeal_code.strip().upper()))
-        found = row.mappings().one_or_none()
-        if found is None:
-            raise ValueError("no measure has this appeal code; it stands in the notice of the measure")
-        return note_appealed(connection, found["id"], appeal_id, by=by, now=now)
-
-
 def note_appealed(connection: Connection, measure_id: int, appeal_id: str, *, by: str, now: float) -> MeasureRecord:
     """Put on record that there is an appeal against a measure, in the transaction of ``connection``."""
     row = connection.execute(

@@ -1,68 +1,44 @@
-"""How much of its quota a sender has spent, for people to look at."""
+"""How much of its caps something has spent, for people to look at."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from struct import iter_unpack, unpack, unpack_from
-from typing import Any
 
 from redis import Redis
 
-from smsc_filter.policy.facts import Sender
-from smsc_filter.policy.quota import EXACT_CAP, SLOTS, sender_use
+from smsc_filter.policy.facts import Window
+from smsc_filter.policy.quota import Use
+from smsc_filter.policy.verdict import Cause
 from smsc_filter.state import keys
+from smsc_filter.state.meters import plans_of, used
 
-TIME, HEAD, COUNT = 6, 24, 4
-"""Octets, as ``scripts/meters.lua`` keeps them."""
+_STATUSES = {cause: cause.status for cause in Cause}
 
 
-def spent(client: Redis, partitions: int, senders: Iterable[Sender], now: float) -> list[list[int]]:
-    """What each sender has spent within each of its windows.
+def spent(client: Redis, partitions: int, uses: Iterable[Use], now: float) -> list[dict[Window, int]]:
+    """What each use has spent within each of its windows.
 
     Args:
-        client: of the hot state.
+        client: of the hot state; asked once for all of them.
         partitions: over how many it is spread.
-        senders: with the windows asked for.
+        uses: what messages are charged to.
         now: epoch seconds.
 
     Raises:
         redis.RedisError: the store does not answer.
     """
-    senders = list(senders)
-    asked = [(sender, window) for sender in senders for window in sender.windows]
+    asked = [(use, plans_of(use.gauge, _STATUSES)) for use in uses]
     pipeline = client.pipeline(transaction=False)
-    for sender, window in asked:
-        use = sender_use(sender)
-        partition = keys.partition_of(use.name, partitions)
-        prefix = use.gauge.prefix
-        exact = window.cap <= EXACT_CAP
-        pipeline.get(
-            keys.log_key(partition, prefix, use.name)
-            if exact
-            else keys.slots_key(partition, prefix, use.name, window.seconds)
-        )
-    kept: list[Any] = pipeline.execute()
-    found: dict[str, list[int]] = {}
-    for (sender, window), octets in zip(asked, kept, strict=True):
-        count = _in_log if window.cap <= EXACT_CAP else _in_slots
-        found.setdefault(sender.address, []).append(count(octets or b"", now * 1000, window.seconds * 1000))
-    return [found.get(sender.address, []) for sender in senders]
-
-
-def _in_log(log: bytes, now_ms: float, window_ms: int) -> int:
-    times = (int.from_bytes(octets, "big") for (octets,) in iter_unpack(f"{TIME}s", log))
-    return sum(at > now_ms - window_ms for at in times)
-
-
-def _in_slots(kept: bytes, now_ms: float, window_ms: int) -> int:
-    if not kept:
-        return 0
-    last, before, current = unpack(">ddd", kept[:HEAD])
-    slot = int(now_ms // -(-window_ms // SLOTS))
-    if slot > last + SLOTS:
-        return 0
-    gone = (
-        unpack_from(">I", kept, HEAD + int(number % (SLOTS + 1)) * COUNT)[0]
-        for number in range(int(last) - SLOTS, slot - SLOTS)
-    )
-    return int(before + current - sum(gone))
+    for use, plans in asked:
+        for plan in plans:
+            pipeline.get(plan.key(keys.partition_of(use.name, partitions), use.name))
+    kept = iter(pipeline.execute())
+    now_ms = int(now * 1000)
+    return [
+        {
+            window: count
+            for plan in plans
+            for window, count in zip(plan.windows, used(plan, next(kept) or b"", now_ms), strict=True)
+        }
+        for _, plans in asked
+    ]

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from smsc_filter.policy.facts import Sender
 from smsc_filter.policy.identity import RANGE_MARK, Registry
 from smsc_filter.policy.measures import SCOPES, Step
+from smsc_filter.policy.quota import sender_use
 from smsc_filter.records import measures
 from smsc_filter.records.audit import note_done
 from smsc_filter.records.database import reading
@@ -145,8 +146,12 @@ def sender_rows(context: Context, owner: str) -> list[SenderRow]:
         if sender.owner == owner and not sender.address.endswith(RANGE_MARK):
             known.setdefault(context.numbering.canonical(sender.address), (sender, 0))
     some = list(known.items())[:MOST_SENDERS]
-    used = spent(context.writer, context.partitions, [sender for _, (sender, _) in some], context.clock())
-    return [SenderRow(sender, count, each) for (_, (sender, count)), each in zip(some, used, strict=True)]
+    uses = [sender_use(sender) for _, (sender, _) in some]
+    used = spent(context.writer, context.partitions, uses, context.clock())
+    return [
+        SenderRow(sender, count, [each[window] for window in sender.windows])
+        for (_, (sender, count)), each in zip(some, used, strict=True)
+    ]
 
 
 @router.post("/owners/{owner}/notices")
