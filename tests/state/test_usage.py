@@ -22,7 +22,7 @@ def test_logs_and_slots_are_read_as_the_store_counts_them(store: EmbeddedStore, 
     writing, silent = (Sender(address, "shop-ltd", "commercial", windows) for address in ("106911", "106912"))
 
     async def send() -> None:
-        async with ledger_at(store) as ledger:
+        async with ledger_at(store.url) as ledger:
             for at, messages in ((NOW, 3), (NOW + 50, 4)):
                 rows = [row(number + 1) for number in range(messages)]
                 await ledger.spend(at, header(), rows, [charge_of(writing)] * messages)
