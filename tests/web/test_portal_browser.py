@@ -204,6 +204,7 @@ def test_every_page_fits_and_keeps_nobody_out(
         keep(page, f"complaint-{width}-{lang}")
         page.goto("/my/nothing")
         check(page, "no such page")
+        page.goto("/")
         page.locator(".who button").click()
         sign_in(page, own_smsc, NUMBER)
         page.goto("/my/consents")

@@ -28,6 +28,8 @@ TO_ME: Final[Mapping[str, str]] = {
     Cause.WRONG_ENTITY.value: N_("Its sender had not registered it as it has to be."),
     Cause.WRONG_CHAIN.value: N_("Its sender had not registered it as it has to be."),
     Cause.QUOTA_SPENT.value: N_("Its sender had sent too many messages; it could be sent again later."),
+    Cause.RECIPIENT_QUOTA_SPENT.value: N_("You had been sent as many messages as may be sent to one number in that time."),
+    Cause.CAMPAIGN_QUOTA_SPENT.value: N_("Messages that say the same had been sent too often, to many people."),
     Cause.STORE_UNAVAILABLE.value: N_("Our service was disturbed; it could be sent again later."),
     Cause.UPSTREAM_UNAVAILABLE.value: N_("The network was disturbed; it could be sent again later."),
 }
@@ -42,6 +44,7 @@ FROM_ME: Final[Mapping[str, str]] = {
     Cause.SIMILAR_AFTER_REFUSAL.value: N_("Its recipient had refused a message like it."),
     Cause.DECLINED.value: N_("It was taken for advertising of a kind that its recipient declines."),
     Cause.QUOTA_SPENT.value: N_("You had sent as many messages as may be sent in that time; try again later."),
+    Cause.RECIPIENT_QUOTA_SPENT.value: N_("Its recipient had been sent as many messages as one number may be."),
 }
 """Cause -> why a message from me was stopped."""
 
