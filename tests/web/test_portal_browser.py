@@ -111,6 +111,7 @@ def sign_in(page: Page, smsc: Smsc, number: str = NUMBER) -> None:
 
 def check(page: Page, name: str) -> None:
     """Nothing is wider than the screen, and nobody is kept out."""
+    page.wait_for_function("document.readyState === 'complete'")
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 0, f"{name} is {wider} pixels wider than the screen"
     found = Axe().run(page)

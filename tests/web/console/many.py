@@ -30,7 +30,7 @@ from smsc_filter.records.audit import Actor
 from smsc_filter.records.database import open_database
 from smsc_filter.records.search import Wanted, plan_statements
 from smsc_filter.records.users import Role, add_user
-from smsc_filter.service.build import web_context
+from smsc_filter.service.build_web import web_context
 from smsc_filter.web.app import make_app
 from tests.records.postgres import running_postgres
 from tests.records.valkey import running_valkey
