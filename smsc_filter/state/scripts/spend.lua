@@ -254,37 +254,59 @@ for at = 1, #plan_of do
     end
   end
 end
--- Recipients are numbers, and a set of numbers is small; names are few.
+-- Recipients are numbers, and a set of numbers is small; names are few. Most recipients of a batch are known
+-- already, so that one question for all of them is most of it.
 local function count_contacts(group, first)
   local current, previous, sketch, counts = KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3]
-  local size = redis.call('SCARD', current)
-  local fresh, firsts, messages = size == 0, 0, 0
-  local beyond, strangers = {}, 0
+  local messages, asked, seen = 0, {}, {}
   for at = 1, #group, 2 do
-    local recipient = group[at + 1]
     if not gone[group[at]] then
       messages = messages + 1
-      if size < MOST_EXACT then
-        if redis.call('SADD', current, recipient) == 1 then
-          size = size + 1
-          firsts = firsts + 1 - redis.call('SISMEMBER', previous, recipient)
-        end
-      elseif redis.call('SISMEMBER', current, recipient) == 0 then
-        beyond[#beyond + 1] = recipient
-        strangers = strangers + 1 - redis.call('SISMEMBER', previous, recipient)
+      local recipient = group[at + 1]
+      if not seen[recipient] then
+        seen[recipient] = true
+        asked[#asked + 1] = recipient
+      end
+    end
+  end
+  local size = redis.call('SCARD', current)
+  local fresh, firsts, new = size == 0, 0, asked
+  if not fresh and #asked > 0 then
+    new = {}
+    for at, known in ipairs(redis.call('SMISMEMBER', current, unpack(asked))) do
+      if known == 0 then
+        new[#new + 1] = asked[at]
       end
     end
   end
   local distinct = size
-  if size >= MOST_EXACT then
-    local before = redis.call('PFCOUNT', sketch)
-    if #beyond > 0 then
-      redis.call('PFADD', sketch, unpack(beyond))
-      redis.call('PEXPIRE', sketch, order.k)
+  if #new > 0 then
+    local written_before = redis.call('SMISMEMBER', previous, unpack(new))
+    local room = math.min(#new, math.max(0, MOST_EXACT - size))
+    if room > 0 then
+      redis.call('SADD', current, unpack(new, 1, room))
+      size = size + room
+      for at = 1, room do
+        firsts = firsts + 1 - written_before[at]
+      end
     end
+    distinct = size
+    if #new > room then
+      local strangers, beyond = 0, #new - room
+      for at = room + 1, #new do
+        strangers = strangers + 1 - written_before[at]
+      end
+      local before = redis.call('PFCOUNT', sketch)
+      redis.call('PFADD', sketch, unpack(new, room + 1))
+      redis.call('PEXPIRE', sketch, order.k)
+      local after = redis.call('PFCOUNT', sketch)
+      distinct = size + after
+      -- Of those the sketch took for new, as many are first contacts as of all that were asked.
+      firsts = firsts + math.floor((after - before) * strangers / beyond + 0.5)
+    end
+  end
+  if size >= MOST_EXACT and distinct == size then
     distinct = size + redis.call('PFCOUNT', sketch)
-    -- Of those the sketch took for new, as many are first contacts as of all that were asked.
-    firsts = firsts + math.floor((distinct - size - before) * strangers / math.max(1, #beyond) + 0.5)
   end
   local all_firsts = firsts > 0 and redis.call('HINCRBY', counts, 'f', firsts)
     or tonumber(redis.call('HGET', counts, 'f') or 0)
