@@ -188,6 +188,8 @@ def make_setup(settings: Settings, models: Models) -> Setup:
         owners=settings.owners,
         senders=lambda tuning: settings.registered(tuned_profile(profile, tuning)),
         model_folder=models.folder,
+        cases_folder=Path(settings.model.cases),
+        shadow_folder=shadow_folder(settings),
         signing_key=cache(partial(SigningKey.open, settings.data_dir)),
     )
 

@@ -104,6 +104,7 @@ DONE: Final[Mapping[str, str]] = {
     "lifted": N_("The measure is lifted."),
     "rules": N_("The rules are saved; workers judge by them within a second."),
     "model": N_("The earlier model judges again within seconds."),
+    "promoted": N_("The candidate judges within seconds; the model before it is kept."),
     "user": N_("The user is changed."),
     "appeal": N_("The appeal is open."),
     "complaint": N_("The complaint is on record."),
