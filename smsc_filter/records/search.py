@@ -3,6 +3,10 @@
 Ids begin with the time, so a page goes on behind the last id of the page before, never by counting. One condition leads
 along its index; what the others leave out is read and passed over, which could be millions of rows for one hit. So
 a page looks at ``MOST_LOOKED_AT`` rows at most and says how far it came: whoever asks can go on from there.
+
+Which index leads is no planner's choice: bounds and order are of the pair (column, id), which no other index has. Asked
+for a cause by itself and for the order of ids, PostgreSQL reads the newest rows of all wherever the cause used to be
+frequent, and passes over millions once it is so no more.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Engine, Select, func, select
+from sqlalchemy import Column, ColumnElement, Engine, Select, func, select, tuple_
 
 from smsc_filter.records.database import reading
 from smsc_filter.records.explain import Decision, decision_from_row
@@ -61,8 +65,9 @@ def find(engine: Engine, wanted: Wanted, before: int | None = None, most: int = 
     cut: int | None = None
     with reading(engine) as connection:
         if others:
-            cut = connection.execute(_page(decisions.c.id, leading, low, high).offset(MOST_LOOKED_AT).limit(1)).scalar()
-        query = _page(decisions, [*leading, *others], low if cut is None else cut + 1, high).limit(most + 1)
+            looked_at = _page(decisions.c.id, leading, [], low, high).offset(MOST_LOOKED_AT).limit(1)
+            cut = connection.execute(looked_at).scalar()
+        query = _page(decisions, leading, others, low if cut is None else cut + 1, high).limit(most + 1)
         rows = connection.execute(query).mappings().all()
     found = [decision_from_row(row) for row in rows[:most]]
     if len(rows) > most:
@@ -77,18 +82,29 @@ def plan_statements(wanted: Wanted) -> list[Select[Any]]:
     low, high = wanted.from_ms << ID_SHIFT, wanted.to_ms << ID_SHIFT
     leading, others = _conditions(wanted)
     return [
-        _page(decisions.c.id, leading, low, high).offset(MOST_LOOKED_AT).limit(1),
-        _page(decisions, [*leading, *others], low, high).limit(PAGE_ROWS + 1),
+        _page(decisions.c.id, leading, [], low, high).offset(MOST_LOOKED_AT).limit(1),
+        _page(decisions, leading, others, low, high).limit(PAGE_ROWS + 1),
     ]
 
 
-def _page(columns: Any, conditions: list[ColumnElement[bool]], low: int, high: int) -> Select[Any]:
+Leading = tuple[Column[str], str] | None
+
+
+def _page(columns: Any, leading: Leading, others: list[ColumnElement[bool]], low: int, high: int) -> Select[Any]:
     row = decisions.c
-    return select(columns).where(*conditions, row.id >= low, row.id < high).order_by(row.id.desc())
+    query = select(columns).where(*others)
+    if leading is None:
+        return query.where(row.id >= low, row.id < high).order_by(row.id.desc())
+    column, value = leading
+    if column.name in ("owner", "cause"):
+        # Their indexes serve only who says that it is about refusals.
+        query = query.where(row.cause != "")
+    place = tuple_(column, row.id)
+    return query.where(place >= (value, low), place < (value, high)).order_by(column.desc(), row.id.desc())
 
 
-def _conditions(wanted: Wanted) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
-    """The condition whose index leads, if there is one, and the others."""
+def _conditions(wanted: Wanted) -> tuple[Leading, list[ColumnElement[bool]]]:
+    """The column whose index leads and its value, if there is one, and the other conditions."""
     row = decisions.c
     refused = wanted.cause not in (None, ADMITTED)
     # The narrowest comes first. The indexes of owner and cause hold refusals alone.
@@ -98,21 +114,19 @@ def _conditions(wanted: Wanted) -> tuple[list[ColumnElement[bool]], list[ColumnE
         (row.owner, wanted.owner, refused),
         (row.cause, wanted.cause if refused and wanted.cause != REFUSED else None, refused),
     ]
-    leading: list[ColumnElement[bool]] = []
+    leading: Leading = None
     others: list[ColumnElement[bool]] = []
     for column, value, has_index in indexed:
         if not value:
             continue
-        if has_index and not leading:
-            leading.append(column == value)
-            if column.name in ("owner", "cause"):
-                # Their indexes serve only who says that it is about refusals.
-                leading.append(row.cause != "")
+        if has_index and leading is None:
+            leading = column, value
         else:
             others.append(_unindexed(column) == value)
+    said_refused = leading is not None and leading[0].name in ("owner", "cause")
     if wanted.cause == ADMITTED:
         others.append(_unindexed(row.cause) == "")
-    elif wanted.cause == REFUSED and len(leading) < 2:
+    elif wanted.cause == REFUSED and not said_refused:
         others.append(_unindexed(row.cause) != "")
     if wanted.least_score is not None:
         others.append(row.score >= wanted.least_score)
