@@ -27,6 +27,8 @@ CAUSES: Final[Mapping[str, str]] = {
     "entity-unknown": N_("entity is unknown"),
     "chain-hash-mismatch": N_("chain hash does not match"),
     "quota-spent": N_("quota is spent"),
+    "recipient-quota-spent": N_("quota of the recipient is spent"),
+    "campaign-quota-spent": N_("quota of the campaign is spent"),
     "store-unavailable": N_("a store was away"),
     "upstream-unavailable": N_("the SMSC was away"),
 }
@@ -39,6 +41,15 @@ CHECKS: Final[Mapping[str, str]] = {
     "content": N_("content"),
     "consent": N_("consent"),
     "quota": N_("quota"),
+    "template": N_("template"),
+    "similar": N_("similar text"),
+    "decline": N_("decline lists"),
+    "duties": N_("what the text must carry"),
+    "quiet": N_("quiet hours"),
+    "greeting": N_("greeting"),
+    "parts": N_("other parts"),
+    "store": N_("store"),
+    "upstream": N_("SMSC"),
 }
 
 PURPOSES: Final[Mapping[str, str]] = {
