@@ -4,13 +4,15 @@ Ids begin with the time, so a page goes on behind the last id of the page before
 along its index; what the others leave out is read and passed over, which could be millions of rows for one hit. So
 a page looks at ``MOST_LOOKED_AT`` rows at most and says how far it came: whoever asks can go on from there.
 
-Which index leads is no planner's choice: bounds and order are of the pair (column, id), which no other index has. Asked
-for a cause by itself and for the order of ids, PostgreSQL reads the newest rows of all wherever the cause used to be
-frequent, and passes over millions once it is so no more.
+Which index leads is no planner's choice. Asked for a cause and for the order of ids, PostgreSQL reads the newest rows
+of all wherever the cause used to be frequent, and passes over millions once it is so no more; there bounds and order
+are of the pair (column, id), which no other index has. SQLite guesses less, and of a pair it takes the first half alone
+into its index.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -62,12 +64,13 @@ def find(engine: Engine, wanted: Wanted, before: int | None = None, most: int = 
     """The newest decisions that are ``wanted``, older than the id ``before`` where it is given."""
     low, high = wanted.from_ms << ID_SHIFT, min(wanted.to_ms << ID_SHIFT, before or 1 << 62)
     leading, others = _conditions(wanted)
+    page = _page_of(engine)
     cut: int | None = None
     with reading(engine) as connection:
         if others:
-            looked_at = _page(decisions.c.id, leading, [], low, high).offset(MOST_LOOKED_AT).limit(1)
+            looked_at = page(decisions.c.id, leading, [], low, high).offset(MOST_LOOKED_AT).limit(1)
             cut = connection.execute(looked_at).scalar()
-        query = _page(decisions, leading, others, low if cut is None else cut + 1, high).limit(most + 1)
+        query = page(decisions, leading, others, low if cut is None else cut + 1, high).limit(most + 1)
         rows = connection.execute(query).mappings().all()
     found = [decision_from_row(row) for row in rows[:most]]
     if len(rows) > most:
@@ -77,30 +80,42 @@ def find(engine: Engine, wanted: Wanted, before: int | None = None, most: int = 
     return Found(found, None, None)
 
 
-def plan_statements(wanted: Wanted) -> list[Select[Any]]:
+def plan_statements(engine: Engine, wanted: Wanted) -> list[Select[Any]]:
     """The statements that ``find`` asks, to look at how a database carries them out."""
     low, high = wanted.from_ms << ID_SHIFT, wanted.to_ms << ID_SHIFT
     leading, others = _conditions(wanted)
+    page = _page_of(engine)
     return [
-        _page(decisions.c.id, leading, [], low, high).offset(MOST_LOOKED_AT).limit(1),
-        _page(decisions, leading, others, low, high).limit(PAGE_ROWS + 1),
+        page(decisions.c.id, leading, [], low, high).offset(MOST_LOOKED_AT).limit(1),
+        page(decisions, leading, others, low, high).limit(PAGE_ROWS + 1),
     ]
 
 
 Leading = tuple[Column[str], str] | None
 
 
-def _page(columns: Any, leading: Leading, others: list[ColumnElement[bool]], low: int, high: int) -> Select[Any]:
-    row = decisions.c
-    query = select(columns).where(*others)
-    if leading is None:
+Page = Callable[[Any, Leading, list[ColumnElement[bool]], int, int], Select[Any]]
+
+
+def _page_of(engine: Engine) -> Page:
+    """What asks ``engine`` for columns of rows by the leading and other conditions, from a low to below a high id."""
+    by_pair = engine.dialect.name == "postgresql"
+
+    def page(columns: Any, leading: Leading, others: list[ColumnElement[bool]], low: int, high: int) -> Select[Any]:
+        row = decisions.c
+        query = select(columns).where(*others)
+        if leading is not None and leading[0].name in ("owner", "cause"):
+            # Their indexes serve only who says that it is about refusals.
+            query = query.where(row.cause != "")
+        if leading is not None and by_pair:
+            column, value = leading
+            place = tuple_(column, row.id)
+            return query.where(place >= (value, low), place < (value, high)).order_by(column.desc(), row.id.desc())
+        if leading is not None:
+            query = query.where(leading[0] == leading[1])
         return query.where(row.id >= low, row.id < high).order_by(row.id.desc())
-    column, value = leading
-    if column.name in ("owner", "cause"):
-        # Their indexes serve only who says that it is about refusals.
-        query = query.where(row.cause != "")
-    place = tuple_(column, row.id)
-    return query.where(place >= (value, low), place < (value, high)).order_by(column.desc(), row.id.desc())
+
+    return page
 
 
 def _conditions(wanted: Wanted) -> tuple[Leading, list[ColumnElement[bool]]]:

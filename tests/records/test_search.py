@@ -34,7 +34,7 @@ BY_INDEX = [
 def test_a_search_goes_by_its_index(engine: Engine, wanted: Wanted, on_postgresql: str, on_sqlite: str) -> None:
     is_sqlite = engine.dialect.name == "sqlite"
     dialect = sqlite.dialect() if is_sqlite else postgresql.dialect()
-    for statement in plan_statements(wanted):
+    for statement in plan_statements(engine, wanted):
         sql = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         with engine.connect() as connection:
             if not is_sqlite:
@@ -45,6 +45,8 @@ def test_a_search_goes_by_its_index(engine: Engine, wanted: Wanted, on_postgresq
             rows = connection.exec_driver_sql(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {sql}").all()
         plan = "\n".join(str(row[-1]) for row in rows)
         assert (on_sqlite if is_sqlite else on_postgresql) in plan, plan
+        if is_sqlite and on_sqlite.startswith("ix_"):
+            assert "id>? AND id<?" in plan, plan
         assert "Sort" not in plan
         assert "TEMP B-TREE" not in plan
 
@@ -57,7 +59,7 @@ def test_the_index_that_leads_is_no_planner_s_choice(engine: Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
     is_sqlite = engine.dialect.name == "sqlite"
-    for statement in plan_statements(Wanted(cause="no-consent")):
+    for statement in plan_statements(engine, Wanted(cause="no-consent")):
         sql = str(statement.compile(engine, compile_kwargs={"literal_binds": True})).replace("%%", "%")
         with engine.connect() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {sql}").all()

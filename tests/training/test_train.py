@@ -73,7 +73,7 @@ def test_the_curve_is_of_the_texts_held_out(model: Path) -> None:
     assert every.commercial == person.commercial == service.commercial > 0
     assert every.other > person.other > service.other > 0
     point = every.point(every.nearest(0.5))
-    assert point.recall > 0.9 > 0.1 > point.false_alarms
+    assert point.recall > 0.7 > 0.1 > point.false_alarms
     assert list(every.recall) == sorted(every.recall, reverse=True)
 
 
