@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +14,7 @@ import redis
 import redis.asyncio
 from fastapi.testclient import TestClient
 
-from smsc_filter.classifier.curve import measure, write_curves
+from smsc_filter.classifier.curve import CURVE, measure, write_curves
 from smsc_filter.classifier.gates import Asked, Gate, read_gates, write_gates
 from smsc_filter.classifier.manifest import PURPOSES, read_manifest
 from smsc_filter.classifier.versions import earlier_models
@@ -26,7 +28,7 @@ from smsc_filter.state.scores import Compared, add_compared
 from smsc_filter.web.app import make_app
 from tests.classifier.models import DEFAULT, variant
 from tests.web.conftest import NOW, World
-from tests.web.console.conftest import Person, SignIn, settings_for
+from tests.web.console.conftest import Person, SignIn, decision_row, put_decisions, settings_for
 
 ADVERTISEMENT = "【云上商城】周末全场五折，满200减50，快来抢购！拒收请回复TD"
 
@@ -35,6 +37,7 @@ ADVERTISEMENT = "【云上商城】周末全场五折，满200减50，快来抢�
 def folder(tmp_path: Path) -> Path:
     """A served model, and a candidate beside it that is the shadow too."""
     shutil.copytree(DEFAULT, tmp_path / "models" / "default")
+    (tmp_path / "models" / "default" / CURVE).unlink(missing_ok=True)
     variant(tmp_path / "models" / "candidate", bias=-0.01, version=2)
     return tmp_path / "models"
 
@@ -166,6 +169,27 @@ def test_the_curve_of_the_model_is_drawn_beside_its_thresholds(world: World, sig
     assert page.count("<polyline") == 3
     assert page.count("Measured on texts held out of training: 4 commercial, 100 other.") == 3
     assert "75.0 % of commercial texts caught, 1.00 % of other texts" in page
+
+
+def test_without_a_curve_of_the_model_labelled_messages_draw_one(world: World, sign_in: SignIn) -> None:
+    person = sign_in(Role.OPERATOR)
+    ids = put_decisions(
+        world,
+        *(decision_row(n, purpose="person", score=score) for n, score in enumerate((9900, 9000, 8000, 1000, 500))),
+        decision_row(9, purpose="service", score=9900),
+    )
+    for id_, label in zip(ids, ("fraud", "commercial", "greeting", "personal", "greeting", "commercial"), strict=True):
+        assert person.post(f"/decisions/{id_}/label", label="personal").status_code == 303
+        assert person.post(f"/decisions/{id_}/label", label=label).status_code == 303
+    page = html.unescape(person.get("/rules?threshold.person=0.85").text)
+    assert page.count("<polyline") == 1
+    assert page.count("No curve: the model came without one") == 2
+    assert "people labelled: 2 commercial, 3 other." in page
+    # Of two commercial texts and three others, 0.85 catches both and none of the others.
+    tried = re.search(r'<output class="says" for="threshold-person">(.*?)</output>', page)
+    assert tried is not None
+    assert "100.0 % of commercial texts caught, 0.00 % of other texts" in tried[1]
+    assert "holds now · From 0.96" in page
 
 
 def test_answers_are_read_of_their_model_alone(folder: Path) -> None:

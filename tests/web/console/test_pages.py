@@ -208,27 +208,6 @@ def test_a_threshold_is_tried_saved_and_taken_back(world: World, sign_in: SignIn
     assert audited(world)[1][1]["thresholds"] == {"person": 0.8}
 
 
-def test_without_a_curve_of_the_model_labelled_messages_draw_one(world: World, sign_in: SignIn) -> None:
-    person = sign_in(Role.OPERATOR)
-    ids = put_decisions(
-        world,
-        *(decision_row(n, purpose="person", score=score) for n, score in enumerate((9900, 9000, 8000, 1000, 500))),
-        decision_row(9, purpose="service", score=9900),
-    )
-    for id_, label in zip(ids, ("fraud", "commercial", "greeting", "personal", "greeting", "commercial"), strict=True):
-        assert person.post(f"/decisions/{id_}/label", label="personal").status_code == 303
-        assert person.post(f"/decisions/{id_}/label", label=label).status_code == 303
-    page = html.unescape(person.get("/rules?threshold.person=0.85").text)
-    assert page.count("<polyline") == 1
-    assert page.count("No curve: the model came without one") == 2
-    assert "people labelled: 2 commercial, 3 other." in page
-    # Of two commercial texts and three others, 0.85 catches both and none of the others.
-    tried = re.search(r'<output class="says" for="threshold-person">(.*?)</output>', page)
-    assert tried is not None
-    assert "100.0 % of commercial texts caught, 0.00 % of other texts" in tried[1]
-    assert "holds now · From 0.96" in page
-
-
 @pytest.mark.parametrize("wrong", [
     {"threshold.person": "0"}, {"threshold.person": "1.5"}, {"threshold.person": "x"}, {"threshold.person": "nan"},
     {"cap.person.hour": "-1", "cap.person.day": "1"}, {"cap.person.hour": "1e9", "cap.person.day": "1"},
