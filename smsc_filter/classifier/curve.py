@@ -56,10 +56,17 @@ class Curve:
 
     def point(self, place: int) -> Point:
         """The threshold at a place."""
-        recall, alarms = self.recall[place], self.false_alarms[place]
+        return self._point(self.threshold[place], self.recall[place], self.false_alarms[place])
+
+    def at(self, threshold: float) -> Point:
+        """Any threshold, between those that were tried in proportion."""
+        recall, alarms = (float(np.interp(threshold, self.threshold, its)) for its in (self.recall, self.false_alarms))
+        return self._point(threshold, recall, alarms)
+
+    def _point(self, threshold: float, recall: float, alarms: float) -> Point:
         caught = recall * self.commercial
         reached = caught + alarms * self.other
-        return Point(self.threshold[place], recall, alarms, caught / reached if reached else 1.0)
+        return Point(threshold, recall, alarms, caught / reached if reached else 1.0)
 
     def nearest(self, threshold: float) -> int:
         """The place whose threshold is nearest."""

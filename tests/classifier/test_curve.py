@@ -19,6 +19,9 @@ def test_a_point_says_what_its_threshold_does() -> None:
     point = curve.point(curve.nearest(0.6))
     assert abs(point.threshold - 0.6) < 0.01
     assert (point.recall, point.false_alarms, point.precision) == (0.75, 0.25, 0.75)
+    assert curve.at(0.6).recall == 0.75
+    between = curve.at(0.7)
+    assert (between.threshold, between.recall) == (0.7, pytest.approx(0.7, abs=0.06))
     highest = curve.point(len(curve) - 1)
     assert (highest.threshold, highest.recall, highest.precision) == (0.9999, 0.0, 1.0)
     assert list(curve.threshold) == sorted(set(curve.threshold))

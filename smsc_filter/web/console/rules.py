@@ -179,10 +179,9 @@ def _labelled_curves(context: Context) -> dict[str, Curve]:
 
 
 def _measured(curve: Curve, now: float, then: float, labelled: bool) -> Measured:
-    places = curve.nearest(now), curve.nearest(then)
-    drawn = sorted({*range(curve.nearest(LEAST_DRAWN), len(curve), DRAWN_EVERY), *places})
-    points = [curve.point(place) for place in drawn]
-    marks = [curve.point(place) for place in places]
+    marks = curve.at(now), curve.at(then)
+    drawn = [curve.point(place) for place in range(curve.nearest(LEAST_DRAWN), len(curve), DRAWN_EVERY)]
+    points = sorted({*drawn, *marks}, key=lambda point: point.threshold)
     return Measured(
         curve=curve,
         labelled=labelled,

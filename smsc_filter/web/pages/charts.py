@@ -121,7 +121,7 @@ def _tenth_below(share: float) -> float:
 
 def _ticks(low: float) -> list[float]:
     """Some shares from ``low`` to 1."""
-    return [low + (1 - low) * part / 4 for part in range(5)]
+    return [low + (1 - low) * part / 5 for part in range(6)]
 
 
 def _round_up(value: float) -> float:

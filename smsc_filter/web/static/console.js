@@ -29,7 +29,7 @@ for (const slider of document.querySelectorAll("[data-follows]")) {
     const mark = curve.querySelector(".then"), dot = nearest.querySelector(".dot");
     mark.setAttribute("cx", dot.getAttribute("cx"));
     mark.setAttribute("cy", dot.getAttribute("cy"));
-    number.form.querySelector(`output[for="${number.id}"]`).textContent = nearest.querySelector("title").textContent;
+    number.form.querySelector(`[data-says="${number.id}"]`).textContent = nearest.querySelector("title").textContent;
   };
   slider.addEventListener("input", () => { number.value = slider.value; follow(); });
   slider.addEventListener("change", () => { number.form.requestSubmit(); });

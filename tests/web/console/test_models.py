@@ -186,10 +186,10 @@ def test_without_a_curve_of_the_model_labelled_messages_draw_one(world: World, s
     assert page.count("No curve: the model came without one") == 2
     assert "people labelled: 2 commercial, 3 other." in page
     # Of two commercial texts and three others, 0.85 catches both and none of the others.
-    tried = re.search(r'<output class="says" for="threshold-person">(.*?)</output>', page)
+    tried = re.search(r'data-says="threshold-person">(.*?)</p>', page)
     assert tried is not None
     assert "100.0 % of commercial texts caught, 0.00 % of other texts" in tried[1]
-    assert "holds now · From 0.96" in page
+    assert "holds now · From 0.9623 on" in page
 
 
 def test_answers_are_read_of_their_model_alone(folder: Path) -> None:
