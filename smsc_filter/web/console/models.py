@@ -191,7 +191,12 @@ def _compare(context: Context) -> Comparison | None:
     far = [sum(what[f"d{place}"] for what in counts.values()) for place in range(len(names))]
     chart = stack(
         [
-            (name, f"{name} · {count:,}", [("pale" if place == len(names) // 2 else "bad", count**0.5)])
+            # Every label would not find its place beside the others; all are told on hover.
+            (
+                name if place in (0, len(names) // 2, len(names) - 1) else "",
+                f"{name} · {count:,}",
+                [("pale" if place == len(names) // 2 else "bad", count**0.5)],
+            )
             for place, (name, count) in enumerate(zip(names, far, strict=True))
         ]
     )
