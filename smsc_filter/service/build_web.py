@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 
 import redis
 import redis.asyncio
@@ -12,7 +13,13 @@ from sqlalchemy import Engine
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.policy.tuning import tuned_profile
 from smsc_filter.records.signature import SigningKey
-from smsc_filter.service.build import configured_thresholds, model_folder, read_prohibited, set_thresholds
+from smsc_filter.service.build import (
+    configured_thresholds,
+    model_folder,
+    read_prohibited,
+    set_thresholds,
+    shadow_folder,
+)
 from smsc_filter.service.build_records import make_projector, owners_of, reply_seconds
 from smsc_filter.settings import Settings
 from smsc_filter.state.notices import post
@@ -38,6 +45,8 @@ def make_setup(settings: Settings, models: Models) -> Setup:
         owners=settings.owners,
         senders=lambda tuning: settings.registered(tuned_profile(profile, tuning)),
         model_folder=models.folder,
+        cases_folder=Path(settings.model.cases),
+        shadow_folder=shadow_folder(settings),
         signing_key=cache(partial(SigningKey.open, settings.data_dir)),
     )
 
