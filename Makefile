@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 ARGS   ?=
 DATA   ?= ../shared/data
 # Most tests wait for processes of their own; the files of tests run side by side.
-TESTS  := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+TESTS  := -m pytest --numprocesses auto --maxprocesses 4 --max-worker-restart 0 --dist loadfile
 
 .PHONY: demo test check bench train clean
 .DELETE_ON_ERROR:
