@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 ARGS   ?=
 DATA   ?= ../shared/data
+# Most tests wait for processes of their own; the files of tests run side by side.
+TESTS  := -m pytest --numprocesses auto --maxprocesses 4 --max-worker-restart 0 --dist loadfile
 
 .PHONY: demo test check bench train clean
 .DELETE_ON_ERROR:
@@ -24,14 +26,14 @@ demo: $(VENV)/.dev  ## everything at once: relay, simulated SMSC, real clients, 
 	@$(BIN)/smsc-filter demo $(ARGS)
 
 test: $(VENV)/.dev  ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python $(TESTS) $(ARGS)
 
 check: $(VENV)/.dev  ## what a change must pass: format, lint, types, import contract, tests with branch coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python $(TESTS) --cov --cov-report=term:skip-covered $(ARGS)
 
 bench: $(VENV)/.dev  ## direct, through a splice, observing, and with all checks on, side by side
 	$(BIN)/smsc-filter bench $(ARGS)

@@ -126,9 +126,11 @@ def test_the_store_starts_with_the_command_of_the_composition(tmp_path: Path) ->
         [server_binary(), *options, "--port", "0", "--unixsocket", str(socket), "--dir", str(tmp_path)],
         stdout=subprocess.DEVNULL,
     ) as server:
-        wait_until(socket.exists, "the store listens")
-        assert (tmp_path / "appendonlydir").is_dir()
-        server.send_signal(signal.SIGTERM)
+        try:
+            wait_until(socket.exists, "the store listens")
+            wait_until((tmp_path / "appendonlydir").is_dir, "it keeps an append-only file")
+        finally:
+            server.send_signal(signal.SIGTERM)
         assert server.wait(30) == 0
 
 

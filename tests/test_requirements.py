@@ -118,6 +118,11 @@ QUOTAS: dict[str, tuple[str, ...]] = {
         "state/test_meters.py::test_any_messages_on_any_meters_are_admitted_as_by_hand",
         "relay/test_judging.py::test_a_quota_is_exact_over_two_workers",
     ),
+    "9-11 the calendar of feasts switches the caps and back": (
+        "policy/test_festivals.py::test_chinese_profiles_switch_to_500_an_hour_and_2000_a_day",
+        "policy/test_greeting.py::test_the_calendar_switches_at_midnight_of_the_sender",
+        "policy/test_greeting.py::test_no_exemption_goes_above_the_hard_cap",
+    ),
     "9-12 threshold hugging is flagged, steady senders are not": (
         "watch/test_watcher.py::test_198_of_200_an_hour_is_found_within_3_windows",
         "policy/gaming/test_hugging.py::test_no_steady_sender_at_60_percent_of_its_cap_is_flagged_in_10_000_runs",
@@ -125,6 +130,11 @@ QUOTAS: dict[str, tuple[str, ...]] = {
     "9-13 rotating senders share the cap of their campaign": (
         "state/test_campaigns.py::test_ten_rotating_senders_with_one_paraphrased_text_stop_at_the_cap",
         "relay/test_quota.py::test_ten_people_with_one_offer_stop_at_the_cap_of_the_campaign",
+    ),
+    "9-14 wishes to contacts pass, with an offer or to strangers they are capped": (
+        "relay/test_people.py::test_wishes_to_300_contacts_pass_and_those_to_strangers_are_capped",
+        "relay/test_people.py::test_wishes_with_an_offer_are_capped_and_wishes_beside_them_are_not",
+        "policy/test_greeting.py::test_weigh",
     ),
     "9-15 no score scales a hard cap": (
         "policy/test_quota.py::test_no_score_changes_a_public_cap",
@@ -134,6 +144,7 @@ QUOTAS: dict[str, tuple[str, ...]] = {
         "training/test_evaluate.py::test_thresholds_are_in_order_and_within_reach",
         "classifier/test_scorer.py::test_a_model_is_named_by_its_weights",
     ),
+    "9-18 a replay gives the same log to the octet": ("lab/test_replay.py::test_the_log_is_the_same_to_the_octet",),
     "9-19 parts are counted by policy": (
         "relay/test_quota.py::test_messages_are_counted_once_however_many_parts",
         "state/test_ledger.py::test_a_message_begins_with_its_first_part_or_one_sent_again",
@@ -178,6 +189,10 @@ QUOTAS: dict[str, tuple[str, ...]] = {
         "faults/test_killed.py::test_a_killed_worker_takes_only_its_own_links_along",
         "faults/test_killed.py::test_a_killed_store_is_waited_for_and_nobody_notices",
     ),
+    "nobody stays locked": (
+        "watch/test_locks.py::test_a_person_who_is_stopped_is_locked_for_72_hours_and_then_free",
+        "relay/test_people.py::test_who_is_stopped_is_locked_and_told_once_with_a_code_over_restarts_too",
+    ),
     "memory for each entry": ("lab/test_quota_memory.py::test_every_kind_of_entry_is_measured_and_linear",),
 }
 
@@ -195,7 +210,7 @@ def test_no_requirement_is_missing() -> None:
     assert list(REQUIREMENTS) == IDS
     assert all(REQUIREMENTS.values())
     assert all(QUOTAS.values())
-    assert {f"9-{number}" for number in (10, 12, 13, 15, 16)} <= {key.partition(" ")[0] for key in QUOTAS}
+    assert {f"9-{number}" for number in (10, 11, 12, 13, 14, 15, 16, 18)} <= {key.partition(" ")[0] for key in QUOTAS}
 
 
 def rows() -> list[ParameterSet]:

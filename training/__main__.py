@@ -7,7 +7,7 @@ from pathlib import Path
 from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.samples import SampleError
 from training.evaluate import evaluate
-from training.promote import NotPromotedError, promote
+from training.promote import NotPromotedError, ask, promote
 from training.report import write_report
 from training.train import train
 
@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
             case "report":
                 write_report(asked.model, asked.data, asked.out)
             case "promote":
-                promote(asked.candidate, asked.to, asked.data, asked.cases)
+                serve = ask if asked.ask else promote
+                serve(asked.candidate, asked.to, asked.data, asked.cases)
     except (ModelError, SampleError, NotPromotedError, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 1
@@ -72,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("models/cases"),
         help="folder of cases every model must get right (default: %(default)s)",
+    )
+    verb.add_argument(
+        "--ask", action="store_true", help="only ask; the answers let an administrator promote it from the console"
     )
     return parser
 

@@ -7,7 +7,8 @@ served in spite of a gate needs another gate set or another case, and that is a 
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smsc_filter.classifier import drift
+from smsc_filter.classifier.gates import Asked, Gate, write_gates, wrong_cases
 from smsc_filter.classifier.manifest import MANIFEST, PURPOSES, ModelError
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.classifier.versions import install, replace_model
@@ -24,7 +26,7 @@ from smsc_filter.samples.labels import Case, read_cases
 from training import prepare
 from training.unseen import Unseen
 
-__all__ = ["Gate", "NotPromotedError", "install", "promote"]
+__all__ = ["Gate", "NotPromotedError", "ask", "install", "promote"]
 
 RESAMPLES: Final = 1000
 """Draws of the bootstrap."""
@@ -60,16 +62,6 @@ class NotPromotedError(Exception):
     """The candidate failed a gate; the message names the ones it failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """One question to a candidate, and its answer."""
-
-    name: str
-    passed: bool
-    wants: str
-    found: str
-
-
 def promote(candidate: Path, to: Path, data: Path, cases: Path, clock: Callable[[], float] = time.time) -> str:
     """Serve ``candidate`` from ``to`` if it passes every gate; return its id.
 
@@ -86,8 +78,51 @@ def promote(candidate: Path, to: Path, data: Path, cases: Path, clock: Callable[
         NotPromotedError: a gate failed; ``to`` is as it was.
         ModelError, SampleError, FileNotFoundError: the candidate, the texts or the cases cannot be read.
     """
-    scorer = Scorer.load(candidate)
     served = _served(to)
+    scorer, gates, corpus, must = _ask(candidate, to, served, data, cases)
+    _refuse(scorer, gates)
+    held_out = corpus.part(held_out=True)
+    with TemporaryDirectory() as scratch:
+        staged = Path(scratch)
+        install(candidate, staged)
+        replace(scorer.manifest, reference=reference(scorer, held_out)).write(staged)
+        replace_model(to, staged, "promotion", clock())
+    before = f" in place of {served.model_id}" if served else ""
+    print(f"{scorer.model_id} is now in {to}{before}; {len(held_out):,} texts and {len(must)} cases at the gates")
+    return scorer.model_id
+
+
+def ask(candidate: Path, to: Path, data: Path, cases: Path, clock: Callable[[], float] = time.time) -> str:
+    """Ask ``candidate`` every gate and leave the answers in its folder, for the console to promote it; its id.
+
+    Arguments, table and errors are those of ``promote``; what is served stays, whatever the answers.
+    """
+    served = _served(to)
+    scorer, gates, corpus, _ = _ask(candidate, to, served, data, cases)
+    asked = Asked(
+        model=scorer.model_id,
+        beside=served.model_id if served else "",
+        at=datetime.fromtimestamp(clock(), UTC).isoformat(timespec="seconds"),
+        gates=tuple(gates),
+    )
+    write_gates(candidate, asked)
+    _refuse(scorer, gates)
+    # What live traffic is held against, once it is served.
+    replace(scorer.manifest, reference=reference(scorer, corpus.part(held_out=True))).write(candidate)
+    print(f"{scorer.model_id} passed every gate and may be promoted from the console")
+    return scorer.model_id
+
+
+def _refuse(scorer: Scorer, gates: Sequence[Gate]) -> None:
+    if failed := [gate.name for gate in gates if not gate.passed]:
+        raise NotPromotedError(f"{scorer.model_id} is not promoted; it failed: {', '.join(failed)}")
+
+
+def _ask(
+    candidate: Path, to: Path, served: Scorer | None, data: Path, cases: Path
+) -> tuple[Scorer, list[Gate], prepare.Corpus, list[Case]]:
+    """Ask every gate and print the table of them."""
+    scorer = Scorer.load(candidate)
     must = read_cases(cases)
     corpus = prepare.read_corpus(data)
     held_out = corpus.part(held_out=True)
@@ -97,16 +132,7 @@ def promote(candidate: Path, to: Path, data: Path, cases: Path, clock: Callable[
         gates += recall_gates(*_comparable(candidate, scorer, to, served, held_out))
         gates += speed_gates(scorer, served, [sample.text for sample in held_out])
     print(table(gates))
-    if failed := [gate.name for gate in gates if not gate.passed]:
-        raise NotPromotedError(f"{scorer.model_id} is not promoted; it failed: {', '.join(failed)}")
-    with TemporaryDirectory() as scratch:
-        staged = Path(scratch)
-        install(candidate, staged)
-        replace(scorer.manifest, reference=reference(scorer, held_out)).write(staged)
-        replace_model(to, staged, "promotion", clock())
-    before = f" in place of {served.model_id}" if served else ""
-    print(f"{scorer.model_id} is now in {to}{before}; {len(held_out):,} texts and {len(must)} cases at the gates")
-    return scorer.model_id
+    return scorer, gates, corpus, must
 
 
 def table(gates: Sequence[Gate]) -> str:
@@ -169,12 +195,7 @@ def greeting_gate(candidate: Scorer, greetings: Sequence[Sample]) -> Gate:
 
 def case_gate(candidate: Scorer, cases: Sequence[Case]) -> Gate:
     """What was once decided in an appeal stays decided."""
-    scores = candidate.score([case.text for case in cases]).score.tolist()
-    failed = [
-        case.id
-        for case, score in zip(cases, scores, strict=True)
-        if (score >= candidate.thresholds[case.purpose]) is not (case.expected == "commercial")
-    ]
+    failed = wrong_cases(candidate, cases)
     found = f"{len(cases) - len(failed)} right of {len(cases)}"
     return Gate("cases", not failed, "all right", f"{found}; wrong: {', '.join(failed)}" if failed else found)
 

@@ -21,6 +21,7 @@ from smsc_filter.classifier.normalise import fold
 from smsc_filter.classifier.scorer import Scorer, Weights, write_weights
 from smsc_filter.samples import Sample
 from training import augment, evaluate, prepare
+from training.curve import write_curve
 from training.promote import install
 from training.unseen import keep_unseen
 
@@ -75,6 +76,7 @@ def train(
         # What is served has learnt from every text there is; the figures stay those of the model that had not.
         (Path(scratch) / manifest.weights).unlink()
         manifest = write_model(Path(scratch), draft, fit([*learn, *dev], seed, clock, start=weights))
+        write_curve(Path(scratch), manifest.model_id, dev, scores)
         (Path(scratch) / CARD).write_text(evaluate.card(manifest, corpus, measured), encoding="utf-8")
         install(Path(scratch), out)
     clock.says(f"{manifest.model_id} is in {out}")

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from smsc_filter.classifier.curve import CURVE
+from smsc_filter.classifier.gates import GATES
 from smsc_filter.classifier.manifest import CARD, MANIFEST, Manifest, ModelError, read_manifest
 from smsc_filter.classifier.scorer import Scorer
 
@@ -51,7 +53,7 @@ def install(model: Path, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     # The name of the weights holds their checksum: old and new lie side by side until the manifest,
     # replaced in one step, says which of them counts.
-    for name in (manifest.weights, CARD, UNSEEN, MANIFEST):
+    for name in (manifest.weights, CARD, UNSEEN, CURVE, GATES, MANIFEST):
         if not (model / name).exists():
             (to / name).unlink(missing_ok=True)  # a card of another model would tell of this one
         else:

@@ -12,7 +12,7 @@ from rich.table import Table
 from smsc_filter.cli.common import day, tell
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.records.alarms import AlarmRecord, alarms_since, newest_alarm
-from smsc_filter.service.build import open_records
+from smsc_filter.service.build_records import open_records
 from smsc_filter.settings import read_settings
 
 POLL_SECONDS = 0.5

@@ -21,7 +21,7 @@ from smsc_filter.records import appeals as records
 from smsc_filter.records import measures, whitelist
 from smsc_filter.records.appeal_figures import appeal_figures
 from smsc_filter.records.explain import describe, find_decision, find_outcome, printable
-from smsc_filter.service.build import open_records
+from smsc_filter.service.build_records import open_records
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state.measures import write_measures
 from smsc_filter.state.projection import write_whitelist

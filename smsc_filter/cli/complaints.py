@@ -23,7 +23,7 @@ from smsc_filter.records import complaints as records
 from smsc_filter.records import measures
 from smsc_filter.records.complaint_files import import_complaints, read_complaints
 from smsc_filter.records.complaints import Complaint, Effects, NewComplaint
-from smsc_filter.service.build import make_projector, open_records, owners_of
+from smsc_filter.service.build_records import make_projector, open_records, owners_of
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state.measures import write_measures
 

@@ -20,7 +20,13 @@ from smsc_filter.records.database import reading
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.rulebook import newest_rules
 from smsc_filter.records.signature import SigningKey
-from smsc_filter.service.build import evidence_folder, make_projector, open_records, rebuild_declines, reply_seconds
+from smsc_filter.service.build_records import (
+    evidence_folder,
+    make_projector,
+    open_records,
+    rebuild_declines,
+    reply_seconds,
+)
 from smsc_filter.service.projector import Projector
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state.projection import write_whitelist

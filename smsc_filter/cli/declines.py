@@ -17,7 +17,7 @@ from smsc_filter.cli.common import day, fail, progress_bar, store, tell
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.policy.wishes import CHANNELS, read_wish, unite
 from smsc_filter.records import declines
-from smsc_filter.service.build import open_records, project_declines
+from smsc_filter.service.build_records import open_records, project_declines
 from smsc_filter.settings import Settings, read_settings
 
 SHOWN_ERRORS = 20

@@ -16,7 +16,7 @@ from smsc_filter.policy.measures import SCOPES, Step
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records import measures
 from smsc_filter.records.tellings import told_at
-from smsc_filter.service.build import open_records
+from smsc_filter.service.build_records import open_records
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state.measures import held_binds, write_measures
 from smsc_filter.watch.locks import BY

@@ -18,7 +18,8 @@ from smsc_filter.cli.common import fail, tell
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.policy.record import ID_CHARACTERS, id_from_text, id_to_text
 from smsc_filter.records.explain import Decision, describe, find_decision, find_outcome, printable
-from smsc_filter.service.build import load_rules, model_folder, open_records
+from smsc_filter.service.build import load_rules, model_folder
+from smsc_filter.service.build_records import open_records
 from smsc_filter.settings import Settings, read_settings
 
 

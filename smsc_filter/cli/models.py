@@ -24,10 +24,10 @@ from smsc_filter.policy.record import id_to_text
 from smsc_filter.records.explain import find_decision
 from smsc_filter.samples import LABELS as LABELS_OF
 from smsc_filter.samples.labels import WEIGHT_OF_ORIGIN, Case, Label, Provenance, append, read_cases
-from smsc_filter.service.build import model_folder, open_records, shadow_folder
-from smsc_filter.service.scores import difference_names
+from smsc_filter.service.build import model_folder, shadow_folder
+from smsc_filter.service.build_records import open_records
 from smsc_filter.settings import read_settings
-from smsc_filter.state.scores import KEPT_DAYS, Spread, day_of, read_compared, read_scores
+from smsc_filter.state.scores import KEPT_DAYS, Spread, day_of, difference_names, read_compared, read_scores
 
 LABELS: Final = "labels.jsonl"
 """In the data folder: what the next training is given with ``--labels``."""

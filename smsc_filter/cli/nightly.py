@@ -12,7 +12,7 @@ from rich.table import Table
 
 from smsc_filter.cli.common import console, fail, tell
 from smsc_filter.cli.verbs import Verbs
-from smsc_filter.service.build import open_records
+from smsc_filter.service.build_records import open_records
 from smsc_filter.service.watching import windows_from
 from smsc_filter.settings import read_settings
 

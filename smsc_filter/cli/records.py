@@ -15,7 +15,7 @@ from smsc_filter.records import export as exporting
 from smsc_filter.records import retention, verify
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.signature import SigningKey
-from smsc_filter.service.build import evidence_folder, make_projector, open_records, reply_seconds
+from smsc_filter.service.build_records import evidence_folder, make_projector, open_records, reply_seconds
 from smsc_filter.settings import Settings, read_settings
 
 

@@ -17,7 +17,7 @@ from smsc_filter.cli.records import first_moment, zone_of
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.records.database import FILE_NAME, open_database
 from smsc_filter.records.errors import RecordsError
-from smsc_filter.service.build import open_records
+from smsc_filter.service.build_records import open_records
 from smsc_filter.settings import Settings, read_settings
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from smsc_filter.cli.common import day, fail, tell
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.records import tokens
 from smsc_filter.records.consents import owner_ids
-from smsc_filter.service.build import open_records
+from smsc_filter.service.build_records import open_records
 from smsc_filter.settings import read_settings
 
 

@@ -15,7 +15,7 @@ from smsc_filter.cli.verbs import Verbs
 from smsc_filter.records.audit import Actor
 from smsc_filter.records.consents import owner_ids
 from smsc_filter.records.users import Role, add_user, disable_user, list_users, set_password
-from smsc_filter.service.build import open_records
+from smsc_filter.service.build_records import open_records
 from smsc_filter.settings import read_settings
 
 

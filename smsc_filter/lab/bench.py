@@ -28,6 +28,7 @@ from rich.table import Table
 from smsc_filter.lab import quota_memory, rig
 from smsc_filter.lab.evasion import verb as evasion
 from smsc_filter.lab.generator import Outcome, status_name
+from smsc_filter.lab.operators import PAGE_SECONDS, PEOPLE, Operators, Walked, add_operators
 from smsc_filter.lab.screen import make_console, make_error_console
 from smsc_filter.lab.traffic import ACCOUNTS, consents
 from smsc_filter.smpp.constants import CommandStatus
@@ -36,6 +37,7 @@ DIRECT: Final = "direct"
 SPLICE: Final = "splice"
 OBSERVE: Final = "relay, observing"
 CHECKS: Final = "relay, all checks"
+CONSOLE: Final = "relay, console used"
 
 CAPS: Final = (1_000_000_000, 1_000_000_000)
 """Of every sender, an hour and a day: quotas are counted and never spent."""
@@ -51,6 +53,7 @@ GOAL_BATCHED: Final = 50_000
 GOAL_BATCHED_SHARE: Final = 0.03
 GOAL_UNBATCHED_SHARE: Final = 0.35
 GOAL_ADDED_P99_MS: Final = 10.0
+GOAL_CONSOLE_SHARE: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class Report:
 
     measurements: list[Measurement] = field(default_factory=list)
     memory: list[MemorySample] = field(default_factory=list)
+    walked: list[Walked] = field(default_factory=list)
+    """What was opened in the console, by round."""
 
     def of(self, way: str, shape: str) -> list[Measurement]:
         """The measurements of all rounds."""
@@ -111,6 +116,11 @@ class Report:
         """The median over the rounds."""
         found = [value(each) for each in self.of(way, shape)]
         return median(found) if found else 0.0
+
+    def console_share(self, value: Callable[[Measurement], float]) -> float:
+        """What is left while the console is used: the median over the rounds, each against its own other half."""
+        pairs = zip(self.of(CONSOLE, "console"), self.of(CHECKS, "console"), strict=True)
+        return median([value(used) / value(alone) for used, alone in pairs])
 
 
 class Ground:
@@ -152,6 +162,23 @@ class Ground:
         after = _cpu_seconds(processes)
         spent = {name: after[name] - before.get(name, 0.0) for name in after}
         return Measurement(way, shape.name, outcome, {"generator": outcome.cpu_seconds, **spent}, record_seconds)
+
+    def relay(self, way: str) -> rig.Relay:
+        """The relay of a way that has one."""
+        part = self._parts[way]
+        assert isinstance(part, rig.Relay)
+        return part
+
+    def measure_used(self, shape: Shape, users: Sequence[tuple[str, str]]) -> tuple[Measurement, Walked]:
+        """The same load on the relay with all checks on while ``users`` walk through its console.
+
+        Raises:
+            RigError: as ``measure``, or a page was not answered.
+        """
+        with Operators(self.relay(CHECKS).web, users) as operators:
+            measured = self.measure(CHECKS, shape)
+        measured.way = CONSOLE
+        return measured, operators.walked()
 
     def memory(self, way: str) -> dict[str, int]:
         """Resident octets of every process on a way."""
@@ -202,6 +229,31 @@ def measure_speed(
             progress.update(task, description=f"{way}: {shape}")
             yield ground.measure(way, shape)
             progress.advance(task)
+
+
+def measure_console(folder: Path, messages: int, rounds: int, console: Console, report: Report) -> None:
+    """A batched load with nobody at the console and with people at it, in turn, ``rounds`` times; into ``report``.
+
+    Raises:
+        RigError: a process did not start, something was lost, or a page was not answered.
+    """
+    shape = Shape("console", 4, 100, messages)
+    with ExitStack() as stack, _progress(console) as progress:
+        task = progress.add_task("console", total=2 * rounds)
+        ground = Ground(stack, folder, (CHECKS,))
+        users = add_operators(ground.relay(CHECKS).config)
+        # The first messages of a process pay for its caches, and so do the first pages.
+        ground.measure_used(Shape("warm-up", 4, 100, max(1_000, messages // 20)), users)
+        for number in range(rounds):
+            for used in (False, True) if number % 2 else (True, False):
+                progress.update(task, description=f"{CONSOLE if used else CHECKS}: {shape}")
+                if used:
+                    measured, walked = ground.measure_used(shape, users)
+                    report.walked.append(walked)
+                else:
+                    measured = ground.measure(CHECKS, shape)
+                report.measurements.append(measured)
+                progress.advance(task)
 
 
 def measure_memory(folder: Path, messages: int, console: Console) -> Iterator[MemorySample]:
@@ -285,6 +337,30 @@ def cost_table(report: Report, shape: Shape) -> Table:
     return table
 
 
+def console_table(report: Report) -> Table:
+    """The same load with nobody at the console and with people at it."""
+    table = Table(title=f"console: {PEOPLE} people, a page in {PAGE_SECONDS:g} s each", title_justify="left")
+    table.add_column("way")
+    for heading in ("messages/s", "with records/s", "p99 ms", "pages", "page ms", "slowest page ms"):
+        table.add_column(heading, justify="right")
+    pages = (
+        f"{sum(walked.pages for walked in report.walked):,}",
+        f"{median(walked.median_ms for walked in report.walked):.0f}",
+        f"{max(walked.slowest_ms for walked in report.walked):.0f}",
+    )
+    for way in (CHECKS, CONSOLE):
+        rate, recorded, p99 = (
+            report.middle(way, "console", value)
+            for value in (
+                lambda each: each.outcome.rate,
+                lambda each: each.recorded_rate,
+                lambda each: each.outcome.p99_ms,
+            )
+        )
+        table.add_row(way, f"{rate:,.0f}", f"{recorded:,.0f}", f"{p99:.2f}", *(pages if way == CONSOLE else ()))
+    return table
+
+
 def memory_table(samples: Sequence[MemorySample]) -> Table:
     """Resident memory of every process as messages pass."""
     names = list(dict.fromkeys(name for sample in samples for name in sample.rss_octets))
@@ -325,6 +401,15 @@ def goals(report: Report) -> Iterator[tuple[bool, str]]:
             f" (goal at most {GOAL_ADDED_P99_MS:g})",
         )
 
+    if report.of(CONSOLE, "console"):
+        share = report.console_share(lambda each: each.outcome.rate)
+        recorded = report.console_share(lambda each: each.recorded_rate)
+        yield (
+            share >= GOAL_CONSOLE_SHARE,
+            f"while the console is used: {share:.3f} of the messages/s, {recorded:.3f} with records"
+            f" (goal at least {GOAL_CONSOLE_SHARE})",
+        )
+
 
 def answers(report: Report) -> str:
     """How the relay with all checks on answered, over the whole run."""
@@ -345,7 +430,11 @@ def as_json(report: Report) -> bytes:
     measurements: list[Mapping[str, object]] = [
         {**asdict(each), "rate": each.outcome.rate, "recorded_rate": each.recorded_rate} for each in report.measurements
     ]
-    values = {"measurements": measurements, "memory": [asdict(each) for each in report.memory]}
+    values = {
+        "measurements": measurements,
+        "memory": [asdict(each) for each in report.memory],
+        "console": [asdict(each) for each in report.walked],
+    }
     return orjson.dumps(values, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
@@ -373,8 +462,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--messages", type=int, help="a batched load (default: 200,000; quick: 30,000)")
     parser.add_argument("--rounds", type=int, help="how often everything is measured (default: 3; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="a first impression in half a minute")
-    parser.add_argument("--only", nargs="+", choices=(*SHAPES, "memory"), default=SHAPES, metavar="NAME",
-                        help="some of batched, unbatched, latency; or memory")  # fmt: skip
+    parser.add_argument("--only", nargs="+", choices=(*SHAPES, "memory", "console"), default=SHAPES,
+                        metavar="NAME", help="some of batched, unbatched, latency; memory; or console: what people at"
+                        " the console cost")  # fmt: skip
     parser.add_argument("--people", type=int, help="evasion: people who send wishes (default: 10,000; quick: 500)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
 
@@ -401,6 +491,10 @@ def run(args: argparse.Namespace) -> int:
                 rounds = args.rounds or (1 if args.quick else 3)
                 for measurement in measure_speed(Path(folder), shapes, rounds, max(1_000, messages // 20), errors):
                     report.measurements.append(measurement)
+            if "console" in args.only:
+                console_folder = Path(folder) / "console"
+                console_folder.mkdir()
+                measure_console(console_folder, messages, args.rounds or (1 if args.quick else 5), errors, report)
             if "memory" in args.only:
                 memory_folder = Path(folder) / "memory"
                 memory_folder.mkdir()
@@ -412,6 +506,8 @@ def run(args: argparse.Namespace) -> int:
     for shape in shapes:
         console.print(speed_table(report, shape))
         console.print(cost_table(report, shape))
+    if report.walked:
+        console.print(console_table(report))
     if report.memory:
         console.print(memory_table(report.memory))
     for met, figures in goals(report):

@@ -52,6 +52,9 @@ _SENTENCES: Final[Mapping[str, tuple[Cause, str]]] = {
 }
 """Kind of a gauge -> why a message is refused by it, and the sentence that says so."""
 
+OWN_NAME: Final = frozenset({"sender", "account", "owner"})
+"""Kinds of gauges that count under no name but their own. However many there are, they differ in nothing else."""
+
 
 class Gauge:
     """Windows, and whose they are; the store counts each name under it for itself."""
@@ -71,13 +74,21 @@ class Gauge:
         self.per_message = per_message
         """Whether a long message counts once; else each of its parts does."""
 
-    def spent(self, window: Window, *, soft: bool = False) -> Finding:
-        """What it means that nothing is left in a window, or nothing below its soft cap."""
-        cause, sentence = _SENTENCES[self.kind]
-        said = sentence.format(name=self.name, cap=window.soft if soft else window.cap, seconds=window.seconds)
-        if soft:
-            said += f" for suspicious texts, below the {window.cap} of all"
-        return refuse("quota", cause, said, window.article)
+
+def spent(kind: str, name: str, window: Window, *, soft: bool = False) -> Finding:
+    """What it means that a gauge has nothing left in a window, or nothing below its soft cap.
+
+    Args:
+        kind: of the gauge.
+        name: whose it is, as findings say it.
+        window: the one that is spent.
+        soft: whether only its soft cap is.
+    """
+    cause, sentence = _SENTENCES[kind]
+    said = sentence.format(name=name, cap=window.soft if soft else window.cap, seconds=window.seconds)
+    if soft:
+        said += f" for suspicious texts, below the {window.cap} of all"
+    return refuse("quota", cause, said, window.article)
 
 
 class Use(NamedTuple):

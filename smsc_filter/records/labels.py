@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, func, insert, select
 
 from smsc_filter.policy.record import id_to_text
 from smsc_filter.records.audit import Actor, note_change
 from smsc_filter.records.database import reading, writing
-from smsc_filter.records.tables import labels
+from smsc_filter.records.tables import decisions, labels
 
 LABELS: Final = ("verification", "service", "commercial", "fraud", "personal", "greeting")
 """The kinds of the classifier: a label is a case it can learn from."""
+
+COMMERCIAL: Final = frozenset({"commercial", "fraud"})
+"""Those of them of which a score speaks."""
+
+MOST_SCORES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +59,23 @@ def labels_of(engine: Engine, decision_id: int) -> list[Label]:
     wanted = select(labels).where(labels.c.decision_id == decision_id).order_by(labels.c.id)
     with reading(engine) as connection:
         return [Label(**row) for row in connection.execute(wanted).mappings()]
+
+
+def scores_of_labels(engine: Engine) -> list[tuple[str, str, int]]:
+    """(purpose of the sender, label, score in ten-thousandths) of the decisions labelled last, by the last label."""
+    newest = (
+        select(func.max(labels.c.id).label("id"))
+        .group_by(labels.c.decision_id)
+        .order_by(func.max(labels.c.id).desc())
+        .limit(MOST_SCORES)
+        .subquery()
+    )
+    wanted = (
+        select(decisions.c.purpose, labels.c.label, decisions.c.score)
+        .select_from(newest)
+        .join(labels, labels.c.id == newest.c.id)
+        .join(decisions, decisions.c.id == labels.c.decision_id)
+        .where(decisions.c.score >= 0)
+    )
+    with reading(engine) as connection:
+        return [(purpose, label, score) for purpose, label, score in connection.execute(wanted)]

@@ -54,6 +54,11 @@ MOST_ROWS: Final = 5_000
 """Rows a transaction aims at: the fixed cost is spread by then, and the write lock held some 20 ms."""
 
 MOST_ENTRIES: Final = 1_024
+REST: Final = 4
+"""A pass that was not full is followed by a pause of so many times as long, so that at half the load the recorder does
+not take half a core for the fixed cost of small transactions."""
+
+LONGEST_REST_SECONDS: Final = 0.25
 BLOCK_MS: Final = 500
 """Longest wait of one read for the next entry, and so of ``stop``."""
 
@@ -104,8 +109,8 @@ class Mover:
             engine: what ``open_database`` gave.
             stream: where the entries come from.
             spool_dir: take in the spool files that appear here too; None for none.
-            gather_seconds: pause after a pass that was not full. A trickle then costs a transaction for many
-                entries instead of one each, and a record reaches SQL that much later.
+            gather_seconds: least pause after a pass that was not full, see ``REST``. A trickle then costs a
+                transaction for many entries instead of one each, and a record reaches SQL that much later.
             on_committed: who else wants to see the rows.
             terms: by which appeals are opened that came by reply; None where none can come.
         """
@@ -117,6 +122,8 @@ class Mover:
         self._terms = terms
         self._position: str | None = None
         self._most_entries = 32
+        self._took = 0.0
+        """Seconds the last pass needed to commit."""
         self._spool_due_at = 0.0
         self._stopping = asyncio.Event()
 
@@ -135,7 +142,7 @@ class Mover:
             else:
                 wait = SHORTEST_WAIT_SECONDS
                 if rows < MOST_ROWS:
-                    await self._pause(self._gather_seconds)
+                    await self._pause(max(self._gather_seconds, min(REST * self._took, LONGEST_REST_SECONDS)))
 
     def stop(self) -> None:
         """Let ``run`` return after the pass in hand; what the stream still holds stays there."""
@@ -167,11 +174,13 @@ class Mover:
         entries = await self._stream.read(self._position, self._most_entries, block_ms)
         if not entries:
             return 0
+        began = time.monotonic()
         try:
             rows = await asyncio.to_thread(self._commit, entries)
         except PositionMovedError:
             self._position = None
             return 0
+        self._took = time.monotonic() - began
         # Entries hold 1 to 256 rows each: ask next time for as many as would have made a full transaction,
         # but at most twice as many as now, because the next ones may be fuller.
         fitting = MOST_ROWS * len(entries) // max(rows, 1)

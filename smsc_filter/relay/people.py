@@ -26,7 +26,7 @@ from smsc_filter.state.ledger import Ledger, StoreUnavailable
 log = structlog.get_logger()
 
 HEAR_SECONDS: Final = 0.05
-"""How long messages to people are gathered before they are remembered."""
+"""How long is gathered who wrote to people, and outside a feast to whom people wrote, before it is remembered."""
 
 MOST_FESTIVE: Final = 65_536
 
@@ -51,6 +51,7 @@ class People:
         self._clock = clock
         self._festive: dict[str, tuple[Sender, Sender]] = {}
         self._heard: dict[str, list[str]] = {}
+        self._written: dict[str, list[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._in_order = asyncio.Lock()
@@ -58,7 +59,7 @@ class People:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be remembered."""
-        return not self._heard and self._task is None
+        return not self._heard and not self._written and self._task is None
 
     def heard(self, address: bytes, ton: int, subscriber: str) -> None:
         """Remember that ``subscriber`` wrote to ``address``, if that is a person."""
@@ -66,6 +67,9 @@ class People:
         if person is None:
             return
         self._heard.setdefault(person, []).append(subscriber)
+        self._soon()
+
+    def _soon(self) -> None:
         if self._timer is None and self._task is None:
             self._timer = self._loop.call_later(HEAR_SECONDS, self._flush)
 
@@ -75,7 +79,7 @@ class People:
 
     async def _hear(self) -> None:
         try:
-            while self._heard:
+            while self._heard or self._written:
                 async with self._in_order:
                     await self._remember_heard()
         finally:
@@ -88,13 +92,18 @@ class People:
 
     async def _remember_heard(self) -> None:
         heard, self._heard = self._heard, {}
-        if not heard:
+        written, self._written = self._written, {}
+        if not heard and not written:
             return
+        now = self._clock()
         try:
-            await self._contacts.hear(heard, self._clock())
+            if written:
+                await self._contacts.write(written, now)
+            if heard:
+                await self._contacts.hear(heard, now)
         except StoreUnavailable as error:
             # What somebody wrote is relayed in any case; who writes again is remembered then.
-            log.warning("contacts-forgotten", detail=str(error), people=len(heard))
+            log.warning("contacts-forgotten", detail=str(error), people=len(heard) + len(written))
 
     async def weigh(self, messages: Sequence[Message], facts: Sequence[Facts], now: float) -> None:
         """Remember to whom people write, and give their messages the caps of a feast where that is due.
@@ -116,12 +125,17 @@ class People:
             feasts.setdefault(festivals[address], {}).setdefault(address, []).append(message.recipient)
         if not writing:
             return
+        # Outside a feast nothing is judged by it, so it need not be asked before the batch goes on.
+        for address, recipients in feasts.pop(None, {}).items():
+            self._written.setdefault(address, []).extend(recipients)
+            self._soon()
         standings: dict[str, Standing] = {}
         # Batches of one burst are in flight together: each is to see the recipients of those before it.
-        async with self._in_order:
-            await self._remember_heard()
-            for festival, written in feasts.items():
-                standings |= await self._contacts.write(written, now, festival)
+        if feasts:
+            async with self._in_order:
+                await self._remember_heard()
+                for festival, written in feasts.items():
+                    standings |= await self._contacts.write(written, now, festival)
         for message, known, sender in writing:
             self.heard(message.recipient.encode("latin-1", "replace"), Ton.INTERNATIONAL, sender.address)
             festival = festivals[sender.address]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import sys
 from collections.abc import Sequence
@@ -9,9 +10,6 @@ from pathlib import Path
 
 import uvloop
 
-from smsc_filter.service.recorder import run_recorder
-from smsc_filter.service.web import run_web
-from smsc_filter.service.worker import run_worker
 from smsc_filter.settings import read_settings
 from smsc_filter.telemetry import configure_logging
 
@@ -22,7 +20,8 @@ def main(arguments: Sequence[str]) -> None:
     control = socket.socket(fileno=int(descriptor))
     settings = read_settings(Path(config[0]) if config else None)
     configure_logging(form=settings.logs.format)
-    run = {"worker": run_worker, "recorder": run_recorder, "web": run_web}[role]
+    # Of its own role alone: a worker that imports the web starts half a second later and keeps 15 MB more.
+    run = getattr(importlib.import_module(f"smsc_filter.service.{role}"), f"run_{role}")
     uvloop.run(run(settings, control))
 
 

@@ -1,4 +1,7 @@
-"""What ``serve``, its children and the command line build alike, from the settings."""
+"""What ``serve``, its children and the command line build alike, from the settings: rules, senders, the hot state.
+
+What needs SQL is in ``build_records``, what needs the web application in ``build_web``: a worker imports neither.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -17,25 +18,14 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy import Engine
 
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.prohibited import compile_prohibited
 from smsc_filter.policy.rules import Rules, make_rules, read_profile, with_quiet_hours
 from smsc_filter.policy.tuning import Tuning, tuned_profile
-from smsc_filter.records import declines
-from smsc_filter.records.database import open_database
-from smsc_filter.records.signature import SigningKey
-from smsc_filter.service.projector import Projector
 from smsc_filter.settings import Settings, SettingsError
-from smsc_filter.state.declines import write_pages, write_wishes, written_pages
 from smsc_filter.state.embedded import EmbeddedStore
-from smsc_filter.state.notices import post
-from smsc_filter.web.console.setup import Setup
-from smsc_filter.web.context import Context, make_context
-from smsc_filter.web.models import Models
-from smsc_filter.web.portal.desk import PortalDesk, limits_of
 
 NO_TUNING: Final = Tuning()
 
@@ -127,27 +117,6 @@ def embedded_store(settings: Settings) -> EmbeddedStore | None:
     return EmbeddedStore(settings.data_dir / "state", settings.state.fsync)
 
 
-def open_records(settings: Settings) -> Engine:
-    """The records of law, their schema up to date."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return open_database(settings.records.database_url, settings.data_dir)
-
-
-def evidence_folder(settings: Settings) -> Path:
-    """Where files are kept that show consents."""
-    return settings.data_dir / "evidence"
-
-
-def reply_seconds(settings: Settings) -> float:
-    """How long the profile waits for the answer to a consent request."""
-    return float(read_profile(settings.policy.profile).request.reply_seconds)
-
-
-def make_projector(settings: Settings, engine: Engine, client: redis.Redis) -> Projector:
-    """What makes the hot state say of consents what the records say."""
-    return Projector(engine, client, settings.state.partitions, reply_seconds(settings))
-
-
 def store_client(settings: Settings, url: str) -> redis.asyncio.Redis:
     """A client whose every wait is bounded; trying again is the ledger's."""
     return redis.asyncio.Redis.from_url(
@@ -170,85 +139,3 @@ def store_writer(settings: Settings, url: str) -> redis.Redis:
         socket_timeout=max(settings.state.timeout, 10.0),
         socket_connect_timeout=settings.state.timeout,
     )
-
-
-def make_setup(settings: Settings, models: Models) -> Setup:
-    """What the configuration says, as far as pages show it.
-
-    Raises:
-        SettingsError: the list of what is prohibited cannot be read.
-    """
-    profile = read_profile(settings.policy.profile)
-    return Setup(
-        mode=settings.policy.mode,
-        profile=profile,
-        thresholds=lambda: configured_thresholds(settings, models.current()),
-        prohibited=read_prohibited(settings),
-        accounts={account.system_id: account.owner for account in settings.accounts},
-        owners=settings.owners,
-        senders=lambda tuning: settings.registered(tuned_profile(profile, tuning)),
-        model_folder=models.folder,
-        signing_key=cache(partial(SigningKey.open, settings.data_dir)),
-    )
-
-
-def portal_desk(settings: Settings, store: redis.asyncio.Redis) -> PortalDesk:
-    """What the portal works with."""
-    return PortalDesk(
-        limits=limits_of(settings.portal),
-        categories=settings.portal.categories,
-        send=partial(post, store) if settings.notices.system_id else None,
-        messages_ask_wishes=settings.declines.sms,
-    )
-
-
-def web_context(
-    settings: Settings, engine: Engine, store: redis.asyncio.Redis, writer: redis.Redis, clock: Callable[[], float]
-) -> Context:
-    """What the web application works with."""
-    models = Models(model_folder(settings), set_thresholds(settings))
-    return make_context(
-        engine=engine,
-        store=store,
-        writer=writer,
-        settings=settings.web,
-        metrics=settings.metrics,
-        numbering=settings.numbers,
-        partitions=settings.state.partitions,
-        node=settings.node,
-        folder=settings.data_dir,
-        timeout=settings.state.timeout,
-        reply_seconds=reply_seconds(settings),
-        models=models,
-        project_consents=make_projector(settings, engine, writer).apply,
-        setup=make_setup(settings, models),
-        portal=portal_desk(settings, store),
-        clock=clock,
-        owner_of=owners_of(settings),
-    )
-
-
-def owners_of(settings: Settings) -> Callable[[str], str | None]:
-    """Whose a canonical address is, by the registered senders."""
-    registry = Registry(settings.registered(read_profile(settings.policy.profile)), settings.numbers)
-    return lambda address: registry.owner_of(address.encode("latin-1", "replace"), 0)
-
-
-def project_declines(
-    settings: Settings, engine: Engine, client: redis.Redis, tell: Callable[[int], None] = lambda pages: None
-) -> int:
-    """Bring the decline register on record into the hot state; how many pages that took."""
-
-    def write(spelled: Mapping[int, str], pages: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-        write_wishes(client, spelled, settings.state.partitions)
-        write_pages(client, pages, settings.state.partitions)
-
-    return declines.project(engine, write, tell)
-
-
-def rebuild_declines(
-    settings: Settings, engine: Engine, client: redis.Redis, tell: Callable[[int], None] = lambda pages: None
-) -> int:
-    """Write every page of the decline register anew, and empty those the records do not know; how many that is."""
-    declines.announce_all(engine, written_pages(client, settings.state.partitions))
-    return project_declines(settings, engine, client, tell)

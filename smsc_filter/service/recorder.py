@@ -21,7 +21,8 @@ from smsc_filter.policy.appeals import terms_of
 from smsc_filter.policy.record import DecisionRow, OutcomeRow
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.mover import Mover
-from smsc_filter.service.build import make_projector, open_records, spool_folder
+from smsc_filter.service.build import spool_folder
+from smsc_filter.service.build_records import make_projector, open_records
 from smsc_filter.service.child import READY
 from smsc_filter.service.clerk import make_clerk
 from smsc_filter.service.scores import ScoreWatch

@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +28,7 @@ from smsc_filter.policy.record import COLUMNS, DecisionRow, OutcomeRow
 from smsc_filter.service.build import model_folder, set_thresholds, shadow_folder
 from smsc_filter.settings import Settings
 from smsc_filter.state.rules import rules_now
-from smsc_filter.state.scores import Compared, Spread, add_compared, add_scores, day_of
+from smsc_filter.state.scores import EDGES, Compared, Spread, add_compared, add_scores, day_of
 
 log = structlog.get_logger()
 
@@ -37,16 +36,6 @@ ADD_SECONDS: Final = 1.0
 
 MOST_TEXTS: Final = 20_000
 """Different texts a second that a shadow scores; more are skipped, and counted as such."""
-
-EDGES: Final = (-0.5, -0.2, -0.1, -0.05, -0.01, 0.01, 0.05, 0.1, 0.2, 0.5)
-"""Bins of the difference of two scores, the shadow's less the one on record."""
-
-
-def difference_names() -> list[str]:
-    """What lies in each bin of the difference, as a range."""
-    between = [f"{low:+g}..{high:+g}" for low, high in pairwise(EDGES)]
-    return [f"< {EDGES[0]:+g}", *between, f"> {EDGES[-1]:+g}"]
-
 
 Seen = tuple[str, str, int, str]
 """Model that judged, purpose of the sender, score on record, text."""

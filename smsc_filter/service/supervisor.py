@@ -24,7 +24,8 @@ import uvloop
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.records.consents import owner_ids
 from smsc_filter.relay.listener import server_tls
-from smsc_filter.service.build import embedded_store, load_rules, model_folder, open_records
+from smsc_filter.service.build import embedded_store, load_rules, model_folder
+from smsc_filter.service.build_records import open_records
 from smsc_filter.service.child import CLOSED, READY, Child
 from smsc_filter.settings import Settings, SettingsError, read_settings
 from smsc_filter.state.clock import time_anchor

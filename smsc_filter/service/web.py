@@ -18,7 +18,9 @@ import orjson
 import structlog
 import uvicorn
 
-from smsc_filter.service.build import open_records, store_client, store_writer, web_context
+from smsc_filter.service.build import store_client, store_writer
+from smsc_filter.service.build_records import open_records
+from smsc_filter.service.build_web import web_context
 from smsc_filter.service.child import READY
 from smsc_filter.settings import Settings
 from smsc_filter.web.app import make_app

@@ -23,12 +23,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from smsc_filter.policy.facts import ConsentState, Contacts
 from smsc_filter.policy.likeness import ALIKE_PLACES
-from smsc_filter.policy.quota import Charge, Gauge, Use
+from smsc_filter.policy.quota import Charge, Use
 from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow, pack_batch, pack_outcomes
 from smsc_filter.policy.verdict import Cause, Finding
 from smsc_filter.sms.udh import Part
 from smsc_filter.state import keys
-from smsc_filter.state.meters import Order, Owed, Plan, Returns, plans_of
+from smsc_filter.state.meters import Order, Owed, Plans, Returns
 from smsc_filter.state.settings import StateSettings
 
 RETRY_SECONDS: Final = 0.02
@@ -39,9 +39,6 @@ RECIPIENT: Final = ROW.index("recipient")
 CAUSE: Final = ROW.index("cause")
 STATUS: Final = ROW.index("command_status")
 FINDINGS: Final = ROW.index("findings")
-
-MOST_PLANS: Final = 65_536
-"""Gauges whose plan is remembered."""
 
 BIND_SECONDS: Final = 15.0
 """How long a bind counts after it was last kept alive."""
@@ -172,7 +169,7 @@ class Ledger:
         self._bind = Script("bind")
         # Unlike any number of an earlier process of the same name, and exact as a double.
         self._batches = [int(time.time() * 1000) * 1000] * settings.partitions
-        self._plans: dict[Gauge, tuple[Plan, ...]] = {}
+        self._plans = Plans()
 
     async def _call(self, script: Script, names: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script; while the store is away try again, as long as patience lasts.
@@ -345,15 +342,13 @@ class Ledger:
         Raises:
             StoreUnavailable: the store did not answer; whether it counted the batch is not known.
         """
-        order: dict[str, Any] = {}
-        if suspicious:
-            order["s"] = suspicious
+        order: dict[str, Any] = {"s": suspicious} if suspicious else {}
         if together:
             order["t"] = {str(row): others for row, others in together.items()}
         found = {} if contacts is None else contacts
         if self.partitions == 1:
             here = {0: Order(0)}
-            self._gather(here, charges)
+            self._gather(here, charges, suspicious)
             return await self._spend_in(here[0], now, pack_batch(header, rows), order, rows, writers, found)
         return await self._spend_over(now, header, rows, charges, order, writers, found)
 
@@ -376,7 +371,7 @@ class Ledger:
             near.append(Charge((), tuple(use for use in uses if self._home(use.name) == home)))
             far.append(Charge((), tuple(use for use in uses if self._home(use.name) != home)))
         orders: dict[int, Order] = {}
-        self._gather(orders, far)
+        self._gather(orders, far, order.get("s", ()))
         owed = Owed(int(now * 1000))
         refusals: dict[int, Finding] = {}
         failures: list[BaseException] = []
@@ -447,10 +442,10 @@ class Ledger:
         """Spend what belongs to the partition of the senders, with the records of their messages."""
         place = {index: at for at, index in enumerate(indexes)}
         here: dict[int, Order] = {partition: Order(partition)}
-        self._gather(here, [charges[index] for index in indexes])
         mine: dict[str, Any] = {}
         if "s" in order:
             mine["s"] = [place[row] for row in order["s"] if row in place]
+        self._gather(here, [charges[index] for index in indexes], mine.get("s", ()))
         if "t" in order:
             mine["t"] = {
                 str(place[int(row)]): [place[other] for other in others]
@@ -465,7 +460,7 @@ class Ledger:
     def _home(self, name: str) -> int:
         return keys.partition_of(name, self.partitions)
 
-    def _gather(self, orders: dict[int, Order], charges: Sequence[Charge | None]) -> None:
+    def _gather(self, orders: dict[int, Order], charges: Sequence[Charge | None], suspicious: Sequence[int]) -> None:
         """Add what messages are charged to the orders of the partitions it belongs to."""
         # Of what a sender shares, once for all its messages: by identity, since to hash it would cost as much again.
         shared: dict[int, tuple[tuple[Use, ...], list[int]]] = {}
@@ -481,23 +476,18 @@ class Ledger:
                 else:
                     group[1].append(row)
             own += [(use, row) for use in others]
-        plans, single = self._plans, self.partitions == 1
+        plans, statuses, single = self._plans.of, self.statuses, self.partitions == 1
+        held = frozenset(suspicious)
         for uses, rows in shared.values():
-            for use in uses:
-                home = 0 if single else self._home(use.name)
+            soft = bool(held) and not held.isdisjoint(rows)
+            for gauge, name in uses:
+                home = 0 if single else self._home(name)
                 order = orders.get(home) or orders.setdefault(home, Order(home))
-                order.add(plans.get(use.gauge) or self._plan(use.gauge), use.name, rows)
+                order.add(plans(gauge, statuses, soft=soft), name, rows)
         for (gauge, name), row in own:
             home = 0 if single else self._home(name)
             order = orders.get(home) or orders.setdefault(home, Order(home))
-            order.add(plans.get(gauge) or self._plan(gauge), name, (row,))
-
-    def _plan(self, gauge: Gauge) -> tuple[Plan, ...]:
-        """How the store keeps a gauge; remembered."""
-        if len(self._plans) >= MOST_PLANS:
-            self._plans.clear()
-        self._plans[gauge] = plans_of(gauge, self.statuses)
-        return self._plans[gauge]
+            order.add(plans(gauge, statuses), name, (row,))
 
     async def _spend_in(
         self,
@@ -512,7 +502,7 @@ class Ledger:
         """Spend an order; ``records`` are those of its rows, b"" where they are kept elsewhere."""
         partition = order.partition
         names = [keys.decisions_key(partition), keys.applied_key(partition, self._worker), *order.meters]
-        told = {"p": [plan.order for plan in order.plans], "m": list(order.meters.values()), **also}
+        told = {**order.told, **also}
         if writers:
             period = int(now // self.contact_seconds)
             told["k"] = 2 * self.contact_seconds * 1000
@@ -520,8 +510,7 @@ class Ledger:
             for address in writers:
                 names += keys.contacts_keys(partition, address, period)
         arguments: list[Argument] = [self._next_batch(partition), int(now * 1000), records, orjson.dumps(told)]
-        for plan in order.plans:
-            arguments += plan.tails
+        arguments += order.tails
         refused, counts = await self._call(self._spend, names, arguments)
         if writers and contacts is not None:
             for at, address in enumerate(writers):
@@ -554,7 +543,7 @@ class Ledger:
         for (charge, spent_at_ms), number in give_back.items():
             for use in charge.shared + charge.own:
                 home = self._home(use.name)
-                for plan in self._plans.get(use.gauge) or self._plan(use.gauge):
+                for plan in self._plans.of(use.gauge, self.statuses):
                     shards.setdefault(home, []).append((plan.key(home, use.name), spent_at_ms, number, plan.slots_ms))
         await self._give_back(shards, pack_outcomes(outcomes))
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Final
+from dataclasses import replace
+from itertools import chain
+from typing import Any, Final
 
 import orjson
 
 from smsc_filter.policy.facts import Window
-from smsc_filter.policy.quota import EXACT_CAP, SLOTS, Gauge
+from smsc_filter.policy.quota import EXACT_CAP, OWN_NAME, SLOTS, Gauge, spent
 from smsc_filter.policy.verdict import Cause, Finding
 from smsc_filter.state import keys
 
@@ -24,33 +25,78 @@ SLOTTED: Final = 1
 TIME_OCTETS: Final = 6
 """Of an entry of a log."""
 
+MOST_PLANS: Final = 65_536
+"""Gauges whose plans are remembered."""
 
-def plans_of(gauge: Gauge, statuses: Mapping[Cause, int]) -> tuple[Plan, ...]:
-    """How the store keeps a gauge: one plan for all that is counted exactly, one for each window in slots."""
-    exact = [window for window in gauge.windows if window.cap <= EXACT_CAP]
-    large = [window for window in gauge.windows if window.cap > EXACT_CAP]
+GAP: Final = "\ue000"
+"""Where a name goes into the record of a refusal: no text of ours holds a character for private use."""
+
+
+def plans_of(gauge: Gauge, statuses: Mapping[Cause, int], *, soft: bool = True) -> tuple[Plan, ...]:
+    """How the store keeps a gauge: one plan for all that is counted exactly, one for each window in slots.
+
+    Args:
+        gauge: what is counted.
+        statuses: command_status of each cause, for records of refusals.
+        soft: with its soft caps; without them senders whose public caps are equal share their plans.
+    """
+    windows = gauge.windows if soft else tuple(replace(window, soft=0) for window in gauge.windows)
+    exact = tuple(window for window in windows if window.cap <= EXACT_CAP)
+    large = tuple(window for window in windows if window.cap > EXACT_CAP)
     plans = [Plan(gauge, exact, slotted=False, statuses=statuses)] if exact else []
-    return (*plans, *(Plan(gauge, [window], slotted=True, statuses=statuses) for window in large))
+    return (*plans, *(Plan(gauge, (window,), slotted=True, statuses=statuses) for window in large))
+
+
+class Plans:
+    """The plans of gauges, each made once, and one for all gauges that differ in their name alone."""
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[Gauge, bool], tuple[Plan, ...]] = {}
+        self._shared: dict[object, Plan] = {}
+
+    def __len__(self) -> int:
+        """How many gauges are remembered, with soft caps and without counted apart."""
+        return len(self._of)
+
+    def of(self, gauge: Gauge, statuses: Mapping[Cause, int], *, soft: bool = False) -> tuple[Plan, ...]:
+        """The plans of a gauge, see ``plans_of``."""
+        known = self._of.get((gauge, soft))
+        if known is None:
+            if len(self._of) >= MOST_PLANS:
+                self._of.clear()
+                self._shared.clear()
+            plans = plans_of(gauge, statuses, soft=soft)
+            known = self._of[gauge, soft] = tuple(self._shared.setdefault(plan.content, plan) for plan in plans)
+        return known
 
 
 class Plan:
     """How the store keeps a gauge: the windows of a log, or one window in slots."""
 
-    __slots__ = ("gauge", "order", "slotted", "tails", "windows")
+    __slots__ = ("content", "kind", "name", "order", "prefix", "slotted", "soft", "tails", "windows")
 
     def __init__(
-        self, gauge: Gauge, windows: Sequence[Window], *, slotted: bool, statuses: Mapping[Cause, int]
+        self, gauge: Gauge, windows: tuple[Window, ...], *, slotted: bool, statuses: Mapping[Cause, int]
     ) -> None:
-        self.gauge = gauge
+        self.kind = gauge.kind
+        self.prefix = gauge.prefix
+        self.name = None if gauge.kind in OWN_NAME else gauge.name
+        """As findings say it; None where it is the name that is counted under."""
         self.windows = windows
         self.slotted = slotted
-        self.order = [SLOTTED if slotted else LOG]
+        self.soft = any(window.soft for window in windows)
+        self.content = self.kind, self.prefix, self.name, windows, slotted
+        """All there is to it: plans with the same are the same."""
+        # How much of a key comes between its hash tag and the name.
+        head = len(self.key(0, "").partition("}")[2]) if self.name is None else 0
+        self.order = [SLOTTED if slotted else LOG, head]
         self.tails: list[bytes] = []
-        """How the record of a refusal ends, by the cap and by the soft cap: written here, kept by the script."""
+        """How the record of a refusal ends, by the cap and by the soft cap: written here, kept by the script. Each in
+        two pieces, between which the name goes."""
         for window in windows:
             self.order += (window.seconds * 1000, window.cap, window.soft)
-            for finding in (gauge.spent(window), gauge.spent(window, soft=True) if window.soft else None):
-                self.tails.append(b"" if finding is None else _tail(finding, statuses))
+            self.tails += _tail(self._finding(window), statuses)
+            self.tails += _tail(self._finding(window, soft=True), statuses) if window.soft else (b"", b"")
 
     @property
     def slots_ms(self) -> int:
@@ -60,52 +106,85 @@ class Plan:
     def key(self, partition: int, name: str) -> str:
         """Where the store counts ``name``."""
         if self.slotted:
-            return keys.slots_key(partition, self.gauge.prefix, name, self.windows[0].seconds)
-        return keys.log_key(partition, self.gauge.prefix, name)
+            return keys.slots_key(partition, self.prefix, name, self.windows[0].seconds)
+        return keys.log_key(partition, self.prefix, name)
 
-    def finding(self, window: int) -> Finding:
+    def finding(self, window: int, name: str) -> Finding:
         """Why a message was refused: by the cap of a window, or by its soft cap as -1 - window."""
         if window < 0:
-            return self.gauge.spent(self.windows[-1 - window], soft=True)
-        return self.gauge.spent(self.windows[window])
+            return self._finding(self.windows[-1 - window], name, soft=True)
+        return self._finding(self.windows[window], name)
+
+    def _finding(self, window: Window, name: str = GAP, *, soft: bool = False) -> Finding:
+        return spent(self.kind, name if self.name is None else self.name, window, soft=soft)
 
 
-def _tail(finding: Finding, statuses: Mapping[Cause, int]) -> bytes:
+def _tail(finding: Finding, statuses: Mapping[Cause, int]) -> tuple[bytes, bytes]:
     assert finding.cause is not None
     values = orjson.dumps([finding.cause.value, statuses[finding.cause], finding.sentence, finding.article])
-    return b"," + values[1:]
+    before, _, after = values[1:].partition(GAP.encode())
+    return b"," + before, after
 
 
 class Order:
     """What one call of the script spends in one partition."""
 
-    __slots__ = ("meters", "partition", "plan_of", "plans")
+    __slots__ = ("_numbers", "meters", "names", "partition", "plan_of", "plans")
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
         self.plans: list[Plan] = []
-        self.plan_of: dict[Plan, int] = {}
+        self.plan_of: dict[int, int] = {}
         self.meters: dict[str, list[int]] = {}
-        """Key -> its plan, then the rows charged."""
+        """Key -> the rows charged."""
+        self.names: list[str] = []
+        """What each meter counts under."""
+        self._numbers: list[int] = []
+        """The plan of each meter."""
 
     def add(self, plans: Sequence[Plan], name: str, rows: Sequence[int]) -> None:
         """Charge rows to ``name`` by the plans of one gauge."""
+        meters = self.meters
         for plan in plans:
+            # By identity: to hash what a plan says costs more than the rest.
+            number = self.plan_of.get(id(plan))
+            if number is None:
+                number = self.plan_of[id(plan)] = len(self.plans)
+                self.plans.append(plan)
             key = plan.key(self.partition, name)
-            meter = self.meters.get(key)
+            meter = meters.get(key)
             if meter is None:
-                number = self.plan_of.get(plan)
-                if number is None:
-                    number = self.plan_of[plan] = len(self.plans)
-                    self.plans.append(plan)
-                self.meters[key] = [number, *rows]
+                meters[key] = [*rows]
+                self.names.append(name)
+                self._numbers.append(number)
             else:
                 meter += rows
+                # One sender over two accounts, and suspicious over one of them.
+                if plan.soft:
+                    self._numbers[list(meters).index(key)] = number
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The order as the script reads it: three lists cost it less than a list for each meter."""
+        return {
+            "p": [plan.order for plan in self.plans],
+            "m": self._numbers,
+            "n": list(map(len, self.meters.values())),
+            "r": list(chain.from_iterable(self.meters.values())),
+        }
+
+    @property
+    def tails(self) -> list[bytes]:
+        """What the script is told of the records of refusals, plan by plan."""
+        return [tail for plan in self.plans for tail in plan.tails]
+
+    def plan(self, meter: int) -> Plan:
+        """The plan of a meter, by its number."""
+        return self.plans[self._numbers[meter]]
 
     def reason(self, meter: int, window: int) -> Finding:
         """What a refusal by a meter means."""
-        rows = next(islice(self.meters.values(), meter, None))
-        return self.plans[rows[0]].finding(window)
+        return self.plan(meter).finding(window, self.names[meter])
 
 
 Returns = list[tuple[str, int, int, int]]
@@ -128,10 +207,10 @@ class Owed:
         gone = frozenset(rows)
         shards: dict[int, Returns] = {}
         for order, refused in self._took:
-            for key, (plan, *charged) in order.meters.items():
+            for meter, (key, charged) in enumerate(order.meters.items()):
                 number = sum(row in gone and row not in refused for row in charged)
                 if number:
-                    returned = (key, self._spent_at_ms, number, order.plans[plan].slots_ms)
+                    returned = (key, self._spent_at_ms, number, order.plan(meter).slots_ms)
                     shards.setdefault(order.partition, []).append(returned)
         return shards
 

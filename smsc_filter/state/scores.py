@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
@@ -18,7 +19,16 @@ from smsc_filter.state import keys
 
 KEPT_DAYS: Final = 35
 
+EDGES: Final = (-0.5, -0.2, -0.1, -0.05, -0.01, 0.01, 0.05, 0.1, 0.2, 0.5)
+"""Bins of the difference of two scores, the shadow's less the one on record."""
+
 _SEPARATOR: Final = "\x1f"
+
+
+def difference_names() -> list[str]:
+    """What lies in each bin of the difference, as a range."""
+    between = [f"{low:+g}..{high:+g}" for low, high in pairwise(EDGES)]
+    return [f"< {EDGES[0]:+g}", *between, f"> {EDGES[-1]:+g}"]
 
 
 class Spread(NamedTuple):

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from smsc_filter.policy.appeals import Terms, terms_of
 from smsc_filter.records import declines as register
 from smsc_filter.records import measures, whitelist
+from smsc_filter.records.recent import Recent
 from smsc_filter.sms.address import Numbering
 from smsc_filter.state.declines import Declines, write_pages, write_wishes
 from smsc_filter.state.measures import write_measures
@@ -60,6 +61,8 @@ class Context:
     """Deadlines and limits of appeals and complaints."""
     owner_of: Callable[[str], str | None]
     """Whose a canonical address is."""
+    recent: Recent
+    """The newest decisions in figures."""
 
     def publish_grants(self) -> None:
         """Let entries and measures on record bind at once; where the hot state is away, the recorder sees to it."""
@@ -154,6 +157,7 @@ def make_context(
         portal=portal,
         terms=terms_of(setup.profile),
         owner_of=owner_of,
+        recent=Recent(engine),
     )
 
 

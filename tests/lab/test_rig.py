@@ -14,6 +14,7 @@ from smsc_filter.lab import bench, demo, rig
 from smsc_filter.lab.clients import Answer, SmpplibSession
 from smsc_filter.lab.generator import Outcome
 from smsc_filter.lab.journal import JournalWriter, encode_record
+from smsc_filter.lab.operators import Operators, add_operators
 from smsc_filter.lab.screen import make_console
 from smsc_filter.lab.traffic import ACCOUNTS, consents, recipient, submissions
 from smsc_filter.samples import Sample, load_samples
@@ -233,6 +234,31 @@ def test_a_small_bench_measures_every_way(tmp_path: Path) -> None:
     with console.capture() as shown:
         console.print(bench.speed_table(report, shapes[0]), bench.cost_table(report, shapes[0]))
     assert "relay, all checks" in shown.get()
+
+
+def test_a_small_bench_of_the_console_tells_what_people_at_it_cost(tmp_path: Path) -> None:
+    report = bench.Report()
+    bench.measure_console(tmp_path, 500, 2, make_console(), report)
+    assert [each.way for each in report.measurements] == [bench.CONSOLE, bench.CHECKS, bench.CHECKS, bench.CONSOLE]
+    assert len(report.walked) == 2
+    assert all(walked.pages >= 1 and walked.median_ms > 0 for walked in report.walked)
+    ((_, figures),) = [goal for goal in bench.goals(report) if "console" in goal[1]]
+    assert "of the messages/s" in figures
+    console = make_console()
+    with console.capture() as shown:
+        console.print(bench.console_table(report))
+    assert "relay, console used" in shown.get()
+    assert b'"slowest_ms"' in bench.as_json(report)
+
+
+def test_who_is_not_let_in_says_so(tmp_path: Path) -> None:
+    with rig.simulator(tmp_path) as smsc, rig.Relay(tmp_path / "r", smsc.port, ACCOUNTS) as relay:
+        with pytest.raises(rig.RigError, match="signing in was answered 4"):
+            Operators(relay.web, [("nobody", "wrong")]).__enter__()
+        (user,) = add_operators(relay.config, 1)
+        with Operators(relay.web, [user], page_seconds=0.01) as operators:
+            time.sleep(0.5)
+        assert operators.walked().pages > 1
 
 
 def test_a_part_ends_with_whoever_started_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from smsc_filter.policy.facts import Facts, Sender, Window
 from smsc_filter.policy.identity import check_identity
 from smsc_filter.policy.judge import CHECKS, judge
 from smsc_filter.policy.prohibited import check_prohibited, compile_prohibited
-from smsc_filter.policy.quota import Quotas, check_quota, sender_use, windows_for
+from smsc_filter.policy.quota import Quotas, check_quota, spent, windows_for
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.verdict import ADMITTED, PASS, Cause, Finding
 
@@ -153,7 +153,7 @@ def test_quota(known: Facts, sender: Sender | None, expected: tuple[str, Cause |
 
 
 def test_a_spent_quota_says_its_window() -> None:
-    finding = sender_use(COMMERCIAL).gauge.spent(HOUR)
+    finding = spent("sender", COMMERCIAL.address, HOUR)
     assert said(finding) == ("quota", Cause.QUOTA_SPENT)
     assert finding.sentence == "106900001 has sent 200 within 3600 s, which is its cap"
     assert finding.article == "practice"

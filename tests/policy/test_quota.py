@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from smsc_filter.policy.facts import Facts, Sender, Window
-from smsc_filter.policy.quota import SECONDS, Charge, Quotas, as_part, soft_cap, windows_for
+from smsc_filter.policy.quota import SECONDS, Charge, Quotas, as_part, soft_cap, spent, windows_for
 from smsc_filter.policy.rules import CampaignCaps, SoftCaps, profile_names, read_profile
 from smsc_filter.policy.verdict import Cause
 
@@ -138,7 +138,7 @@ def test_a_campaign_is_charged_to_its_owner_and_to_all() -> None:
     again = quotas.with_campaign(Charge(()), replace(PERSON, owner="other-ltd"), "a1b2")
     assert again.own[0].gauge is not charge.own[0].gauge
     assert again.own[1].gauge is charge.own[1].gauge
-    finding = charge.own[0].gauge.spent(charge.own[0].gauge.windows[0])
+    finding = spent("campaign", charge.own[0].gauge.name, charge.own[0].gauge.windows[0])
     assert finding.cause is Cause.CAMPAIGN_QUOTA_SPENT
     assert finding.sentence == (
         "suspicious texts like this one were sent 200 times by senders of shop-ltd within 86400 s, which is the cap"

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from smsc_filter.classifier.manifest import read_manifest
 from smsc_filter.policy.appeals import terms_of
 from smsc_filter.policy.record import id_to_text
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.appeals import grant
 from smsc_filter.records.database import open_database
-from smsc_filter.samples.labels import read_cases
+from smsc_filter.samples.labels import Case, read_cases
 from smsc_filter.smpp.constants import CommandId, CommandStatus
+from tests.classifier.models import DEFAULT, variant
 from tests.conftest import Connect, StartRelay
 from tests.relay.harness import (
     ADVERTISEMENT,
@@ -104,6 +110,43 @@ def test_a_blocked_greeting_is_appealed_by_its_code_granted_and_passes(
     assert revoked.returncode == 0, revoked.stderr
     wait_until(lambda: esmes[0].submit(PERSON, RECIPIENT.encode(), WISH) == NO_CONSENT, "revoked, it binds no more")
     assert relay.records("select state from appeals where id = ?", number) == [("refused",)]
+
+
+def test_a_model_that_repeats_what_a_granted_appeal_put_right_cannot_be_promoted(
+    relay: Relay, connect: Connect, tmp_path: Path
+) -> None:
+    esme, recipient = connect(relay, PEOPLE), "8613811120077"
+    assert esme.submit(PERSON, recipient.encode(), ADVERTISEMENT) == NO_CONSENT
+    decision = id_to_text(relay.decisions(recipient)[0]["id"])
+    opened = relay.command("appeal", "open", decision, "--for-person", PERSON.decode(), "--reason", "for my sister")
+    assert opened.returncode == 0, opened.stderr
+    number = opened.stdout.split()[1].rstrip(":")
+    assert relay.command("appeal", "decide", number, "--grant", "--reason", "to a sister").returncode == 0
+
+    def case_of_it() -> Case | None:
+        return next((each for each in read_cases(relay.folder / "cases") if each.text == ADVERTISEMENT), None)
+
+    case = wait_until(case_of_it, "the case is written", 60.0)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "toy.jsonl").write_text(
+        json.dumps({"text": WISH, "label": "other", "category": "greeting", "lang": "zh"}) + "\n", encoding="utf-8"
+    )
+
+    def promote(candidate: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "training", "promote", "--candidate", str(candidate), "--to", str(tmp_path / "to"),
+             "--data", str(tmp_path / "data"), "--cases", str(relay.folder / "cases")],
+            capture_output=True, check=False, text=True, timeout=120,
+        )  # fmt: skip
+
+    # The model that judged would call it an advertisement again.
+    done = promote(DEFAULT)
+    assert done.returncode == 1
+    assert done.stderr == f"training: {read_manifest(DEFAULT).model_id} is not promoted; it failed: cases\n"
+    assert f"wrong: {case.id}" in done.stdout
+    assert not (tmp_path / "to").exists()
+    done = promote(variant(tmp_path / "candidate", bias=-20.0))
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_cluster_clears_the_greeting_in_other_words_and_no_advertisement_behind_it(

@@ -14,9 +14,9 @@ from smsc_filter.classifier.drift import PARTS, bin_of, histogram
 from smsc_filter.classifier.manifest import ModelError, read_manifest
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.policy.record import COLUMNS, DecisionRow
-from smsc_filter.service.scores import EDGES, ScoreWatch, difference_names
+from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.settings import ModelSettings, Settings
-from smsc_filter.state.scores import Compared, Spread, day_of, read_compared, read_scores
+from smsc_filter.state.scores import EDGES, Compared, Spread, day_of, difference_names, read_compared, read_scores
 from tests.classifier.models import DEFAULT, variant
 from tests.records.valkey import running_valkey
 

@@ -14,11 +14,12 @@ from redis.exceptions import ResponseError
 from smsc_filter.policy.facts import ConsentState, Sender, Window
 from smsc_filter.policy.quota import Charge, sender_use
 from smsc_filter.policy.record import outcomes_from_entry, rows_from_entry
-from smsc_filter.policy.verdict import Cause
+from smsc_filter.policy.verdict import Cause, Finding
 from smsc_filter.sms.udh import Part
 from smsc_filter.state import keys
 from smsc_filter.state.embedded import EmbeddedStore
-from smsc_filter.state.ledger import BIND_SECONDS, MOST_PLANS, GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
+from smsc_filter.state.ledger import BIND_SECONDS, GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
+from smsc_filter.state.meters import MOST_PLANS
 from tests.records.helpers import header, row
 from tests.relay.harness import short_folder
 
@@ -154,6 +155,27 @@ def test_a_message_begins_with_its_first_part_or_one_sent_again(open_ledger: Ope
 
 
 # Spending.
+
+
+def test_senders_with_equal_caps_cost_one_plan_and_each_refusal_names_its_own(
+    client: Redis, open_ledger: OpenLedger
+) -> None:
+    addresses = ['Ann "the /shop\\"', "106900002", "M\u00fcller"]
+
+    async def scenario() -> dict[int, Finding]:
+        async with open_ledger() as ledger:
+            charges = [charge_of(sender(address)) for address in addresses for _ in range(4)]
+            refused = await ledger.spend(NOW, header(), rows_of(12), charges)
+            assert len({id(ledger._plans.of(charge.shared[0].gauge, ledger.statuses)[0]) for charge in charges}) == 1
+            return refused
+
+    refused = asyncio.run(scenario())
+    assert sorted(refused) == [3, 7, 11]
+    said = [f"{address} has sent 3 within 3600 s, which is its cap" for address in addresses]
+    assert [refused[row].sentence for row in (3, 7, 11)] == said
+    (entry,) = entries(client)
+    made = rows_from_entry(entry[b"b"], entry[b"r"])
+    assert [orjson.loads(made[row][15] or "")[0][2] for row in (3, 7, 11)] == said
 
 
 def test_what_is_admitted_and_refused_is_on_record(client: Redis, open_ledger: OpenLedger) -> None:
@@ -498,7 +520,7 @@ def test_many_senders_do_not_fill_the_memory_of_a_worker(open_ledger: OpenLedger
         async with open_ledger() as ledger:
             charges = [Charge((sender_use(sender(f"10690{number:06}")),)) for number in range(66_000)]
             for charge in charges:
-                ledger._plan(charge.shared[0].gauge)
+                ledger._plans.of(charge.shared[0].gauge, ledger.statuses)
             assert len(ledger._plans) <= MOST_PLANS
             rows = rows_of(4)
             assert set(await ledger.spend(NOW, header(), rows, charges[:1] * 4)) == {3}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from smsc_filter.classifier.drift import BINS
+from smsc_filter.classifier.gates import read_gates
 from smsc_filter.classifier.manifest import PURPOSES, read_manifest
 from smsc_filter.classifier.scorer import Scorer, Scores
 from smsc_filter.classifier.versions import earlier_models
@@ -188,6 +189,30 @@ def test_a_model_that_catches_less_is_not_promoted(data: Path, cases: Path, tmp_
     promote(DEFAULT, to, data, cases)
     with pytest.raises(NotPromotedError, match="recall, own"):
         promote(candidate, to, data, cases)
+
+
+def test_a_candidate_that_is_only_asked_keeps_the_answers_and_is_not_served(
+    data: Path, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "served"
+    promote(DEFAULT, to, data, cases)
+    candidate = variant(tmp_path / "candidate", version=2, bias=-0.01)
+    assert run(candidate, to, data, cases, "--ask") == 0
+    assert "may be promoted from the console" in capsys.readouterr().out
+    manifest = read_manifest(candidate)
+    asked = read_gates(candidate, manifest.model_id)
+    assert asked is not None
+    assert (asked.passed, asked.beside) == (True, read_manifest(to).model_id)
+    assert sum(manifest.reference["person"]) > 100
+    assert read_manifest(to).version == 1
+    append(cases / "appeals.jsonl", case("appeal-2", "【云杉】全场5折，满200减50，快来抢购，退订回T"))
+    again = variant(tmp_path / "again", version=3, bias=-0.02)
+    assert run(again, to, data, cases, "--ask") == 1
+    assert "it failed: cases\n" in capsys.readouterr().err
+    asked = read_gates(again, read_manifest(again).model_id)
+    assert asked is not None
+    assert [gate.found for gate in asked.gates if not gate.passed] == ["1 right of 2; wrong: appeal-2"]
+    assert not read_manifest(again).reference
 
 
 def test_what_is_served_may_be_of_other_features(

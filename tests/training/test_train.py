@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from smsc_filter.classifier import features
+from smsc_filter.classifier.curve import CURVE, read_curves
 from smsc_filter.classifier.manifest import CARD, MANIFEST, PURPOSES, read_manifest
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.classifier.versions import UNSEEN
@@ -46,7 +47,7 @@ def test_a_trained_model_is_whole(model: Path, data: Path) -> None:
     assert manifest.data_fingerprint == read_corpus(data).fingerprint
     low, middle, high = (manifest.thresholds[purpose] for purpose in PURPOSES)
     assert 0 < low <= middle <= high < 1
-    assert sorted(path.name for path in model.iterdir()) == sorted([manifest.weights, MANIFEST, CARD, UNSEEN])
+    assert sorted(path.name for path in model.iterdir()) == sorted([manifest.weights, MANIFEST, CARD, UNSEEN, CURVE])
 
 
 def test_a_trained_model_tells_the_toy_texts_apart(model: Path) -> None:
@@ -63,6 +64,17 @@ def test_the_card_gives_figures_and_no_text(model: Path) -> None:
     assert "toy-2@" in card
     assert "greetings over" in card
     assert not [sample.text for sample in load_samples() if sample.text in card]
+
+
+def test_the_curve_is_of_the_texts_held_out(model: Path) -> None:
+    curves = read_curves(model, read_manifest(model).model_id)
+    assert set(curves) == set(PURPOSES)
+    every, person, service = (curves[purpose] for purpose in ("commercial", "person", "service"))
+    assert every.commercial == person.commercial == service.commercial > 0
+    assert every.other > person.other > service.other > 0
+    point = every.point(every.nearest(0.5))
+    assert point.recall > 0.7 > 0.1 > point.false_alarms
+    assert list(every.recall) == sorted(every.recall, reverse=True)
 
 
 def test_training_again_leaves_one_file_of_weights(data: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from smsc_filter.records.database import open_database
 from smsc_filter.records.tokens import SCOPES, create_token
 from smsc_filter.relay.notices import NoticeSettings
-from smsc_filter.service.build import web_context
+from smsc_filter.service.build_web import web_context
 from smsc_filter.settings import Settings
 from smsc_filter.state.settings import StateSettings
 from smsc_filter.web.app import make_app

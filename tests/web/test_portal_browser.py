@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -29,6 +27,7 @@ from tests.relay.harness import (
     Smsc,
     wait_until,
 )
+from tests.web.console.browser import keep
 from tests.web.test_portal_service import NOTICES, NUMBER, notices
 from tests.web.test_service import web_port
 
@@ -87,13 +86,6 @@ def page_of(
     assert not [each for each in failures if "Content Security Policy" in each]
 
 
-def keep(page: Page, name: str) -> None:
-    """A picture of the page, where one is wanted."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-
-
 def sign_in(page: Page, smsc: Smsc, number: str = NUMBER) -> None:
     """Type the number, read the code at the SMSC, type that."""
     before = len(notices(smsc))
@@ -111,6 +103,7 @@ def sign_in(page: Page, smsc: Smsc, number: str = NUMBER) -> None:
 
 def check(page: Page, name: str) -> None:
     """Nothing is wider than the screen, and nobody is kept out."""
+    page.wait_for_function("document.readyState === 'complete'")
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 0, f"{name} is {wider} pixels wider than the screen"
     found = Axe().run(page)

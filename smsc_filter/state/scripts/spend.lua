@@ -5,23 +5,29 @@
 --       MOST_EXACT, counts.
 -- ARGV: batch number, now in milliseconds, records of the batch or "" (they are in another partition), the
 --       order, then for each window of each plan the ends of two records of a refusal: by its cap, by its
---       soft cap.
+--       soft cap. Each end is in two pieces, between which the name goes that is counted.
 -- The order is JSON:
---   p  plans: [kind, milliseconds, cap, soft cap, ...], windows shortest first; a soft cap of 0 is none
---   m  for each meter: [plan, row, ...], plans and rows counted from 0
+--   p  plans: [kind, head, milliseconds, cap, soft cap, ...], windows shortest first; a soft cap of 0 is none;
+--      head: how much of a key comes between its hash tag and the name, 0 where the record has no name
+--   m  the plan of each meter, counted from 0
+--   n  how many rows each meter has
+--   r  the rows of the first meter, then those of the second, ..., counted from 0
 --   s  rows that the soft caps hold for
 --   t  row -> rows of the same long message, which share its fate
 --   c  for each sender whose recipients are counted: [row, recipient, ...]
 --   k  milliseconds its keys are kept
 -- Returns two lists. For each row refused: row, meter, window, both counted from 0; a window of the soft cap as
 -- -1 - window. For each sender of c: distinct recipients, those written to for the first time, messages.
+--
+-- Most of what this costs is Lua's own: so there is no table for each meter, and what few meters need is noted
+-- of those alone.
 
 local MOST_EXACT = 2000
 
 local batch = ARGV[1]
 local now = tonumber(ARGV[2])
 local order = cjson.decode(ARGV[4])
-local plans, meters = order.p, order.m
+local plans, plan_of, count, rows = order.p, order.m, order.n, order.r
 
 local slot_of_call = tonumber(batch) % 8
 local applied = redis.call('HGET', KEYS[2], slot_of_call)
@@ -35,23 +41,33 @@ end
 local tail = 5 -- of the plan at hand
 for _, plan in ipairs(plans) do
   plan.tail = tail
-  tail = tail + (#plan - 1) / 3 * 2
+  tail = tail + (#plan - 2) / 3 * 4
   plan.longest = plan[#plan - 2]
   plan.keep = keep_ms(plan.longest)
   plan.most = 0
-  for at = 3, #plan, 3 do
+  for at = 4, #plan, 3 do
     plan.most = math.max(plan.most, plan[at])
   end
 end
 
--- Of each meter, by its number: tables of numbers cost a tenth of a table for each meter with so many fields.
-local free, soft_free, window_of, soft_window_of, spent = {}, {}, {}, {}, {}
+-- Of each meter, by its number. What is free is noted where it may be less than what is wanted.
+local free, soft_free, window_of, soft_window_of, spent = {}, {}, {}, {}, count
 local kept, time_of, redated = {}, {}, {} -- its log or ring, the time or slot it is written at, whether it was dated back
 local before_of, current_of = {}, {}
+local short = false
 
-local function read_log(at, key, plan, wanted)
+local function note(at, left, soft_left, window)
+  if left < (free[at] or count[at]) then
+    free[at], window_of[at], short = left, window, true
+  end
+  if soft_left < (soft_free[at] or count[at]) then
+    soft_free[at], soft_window_of[at], short = soft_left, window, true
+  end
+end
+
+local function read_log(at, key, plan)
   local log = redis.call('GET', key) or ''
-  local number = #log / TIME
+  local number, wanted = #log / TIME, count[at]
   local time = now
   if number > 0 then
     time = math.max(now, time_at(log, number))
@@ -63,20 +79,17 @@ local function read_log(at, key, plan, wanted)
     end
   end
   kept[at], time_of[at] = log, time
-  for i = 2, #plan, 3 do
+  for i = 3, #plan, 3 do
     local cap, soft = plan[i + 1], plan[i + 2]
     -- Most are far below: what is in the log at all leaves room enough.
     if number + wanted > cap or (soft > 0 and number + wanted > soft) then
       local used = number - entries_until(log, number, time - plan[i])
-      if cap - used < free[at] then
-        free[at], window_of[at] = cap - used, (i - 2) / 3
-      end
-      if soft > 0 and soft - used < soft_free[at] then
-        soft_free[at], soft_window_of[at] = soft - used, (i - 2) / 3
-      end
+      note(at, cap - used, soft > 0 and soft - used or wanted, (i - 3) / 3)
     end
   end
 end
+
+local entry_now = struct.pack('>I6', now)
 
 local function write_log(at, key, plan)
   local log, time = kept[at], time_of[at]
@@ -86,7 +99,10 @@ local function write_log(at, key, plan)
     drop = entries_until(log, number, time - plan.longest)
   end
   drop = math.max(drop, number + spent[at] - plan.most)
-  local entries = string.rep(struct.pack('>I6', time), spent[at])
+  local entries = time == now and entry_now or struct.pack('>I6', time)
+  if spent[at] ~= 1 then
+    entries = string.rep(entries, spent[at])
+  end
   if number == 0 or redated[at] or (drop > 0 and drop * 4 >= number) then
     redis.call('SET', key, string.sub(log, drop * TIME + 1) .. entries, 'PX', plan.keep)
   else
@@ -100,7 +116,7 @@ local function write_log(at, key, plan)
 end
 
 local function read_slots(at, key, plan)
-  local length = math.ceil(plan[2] / SLOTS)
+  local length = math.ceil(plan[3] / SLOTS)
   local slot = math.floor(now / length)
   local before, current = 0, 0
   local head = redis.call('GETRANGE', key, 0, HEAD - 1)
@@ -121,9 +137,9 @@ local function read_slots(at, key, plan)
       local ring = redis.call('GETRANGE', key, HEAD, -1)
       before = before + current
       for gone = last - SLOTS, slot - SLOTS - 1 do
-        local count = ring_at(ring, gone)
-        if count > 0 then
-          before = before - count
+        local number = ring_at(ring, gone)
+        if number > 0 then
+          before = before - number
           ring = with_ring_at(ring, gone, 0)
         end
       end
@@ -131,51 +147,54 @@ local function read_slots(at, key, plan)
     end
   end
   time_of[at], before_of[at], current_of[at] = slot, before, current
-  free[at] = math.min(free[at], plan[3] - before - current)
-  if plan[4] > 0 then
-    soft_free[at] = math.min(soft_free[at], plan[4] - before - current)
-  end
+  local cap, soft = plan[4], plan[5]
+  note(at, cap - before - current, soft > 0 and soft - before - current or count[at], 0)
 end
 
 local function write_slots(at, key, plan)
   local head = struct.pack('>ddd', time_of[at], before_of[at], current_of[at] + spent[at])
   if kept[at] then
-    redis.call('SET', key, head .. kept[at], 'PX', keep_ms(plan[2]))
+    redis.call('SET', key, head .. kept[at], 'PX', keep_ms(plan[3]))
   else
     redis.call('SETRANGE', key, 0, head)
   end
 end
 
-local short = false
-for at, meter in ipairs(meters) do
-  local plan = plans[meter[1] + 1]
-  local wanted = #meter - 1
-  free[at], soft_free[at], window_of[at], soft_window_of[at], spent[at] = wanted, wanted, 0, 0, wanted
+for at = 1, #plan_of do
+  local plan = plans[plan_of[at] + 1]
   if plan[1] == 0 then
-    read_log(at, KEYS[2 + at], plan, wanted)
+    read_log(at, KEYS[2 + at], plan)
   else
     read_slots(at, KEYS[2 + at], plan)
   end
-  short = short or free[at] < wanted or soft_free[at] < wanted
+end
+
+-- The name a meter counts under, as JSON has it between its quotes.
+local function name_of(at, head)
+  local key = KEYS[2 + at]
+  return string.sub(cjson.encode(string.sub(key, string.find(key, '}', 1, true) + head + 1)), 2, -2)
 end
 
 local refused, records, gone = {}, {}, {}
 if short then
   -- Row by row, in their order: each fits every meter, or spends nothing.
-  local rows, of_row, suspicious, stopped = {}, {}, {}, {}
+  local in_order, of_row, suspicious, stopped = {}, {}, {}, {}
   local function meters_of(row)
     if not of_row[row] then
       of_row[row] = {}
-      rows[#rows + 1] = row
+      in_order[#in_order + 1] = row
     end
     return of_row[row]
   end
-  for at, meter in ipairs(meters) do
+  local last = 0
+  spent = {}
+  for at = 1, #plan_of do
     spent[at] = 0
-    for i = 2, #meter do
-      local its = meters_of(meter[i])
+    for i = last + 1, last + count[at] do
+      local its = meters_of(rows[i])
       its[#its + 1] = at
     end
+    last = last + count[at]
   end
   for _, row in ipairs(order.s or {}) do
     suspicious[row] = true
@@ -185,21 +204,23 @@ if short then
       meters_of(row)
     end
   end
-  table.sort(rows)
-  for _, row in ipairs(rows) do
+  table.sort(in_order)
+  for _, row in ipairs(in_order) do
     local why = stopped[row]
     for _, at in ipairs(why and {} or of_row[row]) do
-      if free[at] < 1 then
+      if free[at] and free[at] < 1 then
         why = { at, window_of[at], 0 }
         break
-      elseif suspicious[row] and soft_free[at] < 1 then
+      elseif suspicious[row] and soft_free[at] and soft_free[at] < 1 then
         why = { at, soft_window_of[at], 1 }
         break
       end
     end
     if why then
-      local plan = plans[meters[why[1]][1] + 1]
-      records[#records + 1] = '[' .. string.format('%d', row) .. ARGV[plan.tail + 2 * why[2] + why[3]]
+      local plan = plans[plan_of[why[1]] + 1]
+      local piece = plan.tail + 4 * why[2] + 2 * why[3]
+      local name = plan[2] > 0 and name_of(why[1], plan[2]) or ''
+      records[#records + 1] = '[' .. string.format('%d', row) .. ARGV[piece] .. name .. ARGV[piece + 1]
       gone[row] = true
       refused[#refused + 1] = row
       refused[#refused + 1] = why[1] - 1
@@ -209,7 +230,9 @@ if short then
       end
     else
       for _, at in ipairs(of_row[row]) do
-        free[at], soft_free[at], spent[at] = free[at] - 1, soft_free[at] - 1, spent[at] + 1
+        free[at] = free[at] and free[at] - 1
+        soft_free[at] = soft_free[at] and soft_free[at] - 1
+        spent[at] = spent[at] + 1
       end
     end
   end
@@ -221,9 +244,9 @@ if #records > 0 and ARGV[3] ~= '' then
 elseif ARGV[3] ~= '' then
   redis.call('XADD', KEYS[1], '*', 'b', ARGV[3])
 end
-for at, meter in ipairs(meters) do
+for at = 1, #plan_of do
   if spent[at] > 0 or redated[at] then
-    local plan = plans[meter[1] + 1]
+    local plan = plans[plan_of[at] + 1]
     if plan[1] == 0 then
       write_log(at, KEYS[2 + at], plan)
     else
@@ -231,37 +254,59 @@ for at, meter in ipairs(meters) do
     end
   end
 end
--- Recipients are numbers, and a set of numbers is small; names are few.
+-- Recipients are numbers, and a set of numbers is small; names are few. Most recipients of a batch are known
+-- already, so that one question for all of them is most of it.
 local function count_contacts(group, first)
   local current, previous, sketch, counts = KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3]
-  local size = redis.call('SCARD', current)
-  local fresh, firsts, messages = size == 0, 0, 0
-  local beyond, strangers = {}, 0
+  local messages, asked, seen = 0, {}, {}
   for at = 1, #group, 2 do
-    local recipient = group[at + 1]
     if not gone[group[at]] then
       messages = messages + 1
-      if size < MOST_EXACT then
-        if redis.call('SADD', current, recipient) == 1 then
-          size = size + 1
-          firsts = firsts + 1 - redis.call('SISMEMBER', previous, recipient)
-        end
-      elseif redis.call('SISMEMBER', current, recipient) == 0 then
-        beyond[#beyond + 1] = recipient
-        strangers = strangers + 1 - redis.call('SISMEMBER', previous, recipient)
+      local recipient = group[at + 1]
+      if not seen[recipient] then
+        seen[recipient] = true
+        asked[#asked + 1] = recipient
+      end
+    end
+  end
+  local size = redis.call('SCARD', current)
+  local fresh, firsts, new = size == 0, 0, asked
+  if not fresh and #asked > 0 then
+    new = {}
+    for at, known in ipairs(redis.call('SMISMEMBER', current, unpack(asked))) do
+      if known == 0 then
+        new[#new + 1] = asked[at]
       end
     end
   end
   local distinct = size
-  if size >= MOST_EXACT then
-    local before = redis.call('PFCOUNT', sketch)
-    if #beyond > 0 then
-      redis.call('PFADD', sketch, unpack(beyond))
-      redis.call('PEXPIRE', sketch, order.k)
+  if #new > 0 then
+    local written_before = redis.call('SMISMEMBER', previous, unpack(new))
+    local room = math.min(#new, math.max(0, MOST_EXACT - size))
+    if room > 0 then
+      redis.call('SADD', current, unpack(new, 1, room))
+      size = size + room
+      for at = 1, room do
+        firsts = firsts + 1 - written_before[at]
+      end
     end
+    distinct = size
+    if #new > room then
+      local strangers, beyond = 0, #new - room
+      for at = room + 1, #new do
+        strangers = strangers + 1 - written_before[at]
+      end
+      local before = redis.call('PFCOUNT', sketch)
+      redis.call('PFADD', sketch, unpack(new, room + 1))
+      redis.call('PEXPIRE', sketch, order.k)
+      local after = redis.call('PFCOUNT', sketch)
+      distinct = size + after
+      -- Of those the sketch took for new, as many are first contacts as of all that were asked.
+      firsts = firsts + math.floor((after - before) * strangers / beyond + 0.5)
+    end
+  end
+  if size >= MOST_EXACT and distinct == size then
     distinct = size + redis.call('PFCOUNT', sketch)
-    -- Of those the sketch took for new, as many are first contacts as of all that were asked.
-    firsts = firsts + math.floor((distinct - size - before) * strangers / math.max(1, #beyond) + 0.5)
   end
   local all_firsts = firsts > 0 and redis.call('HINCRBY', counts, 'f', firsts)
     or tonumber(redis.call('HGET', counts, 'f') or 0)
@@ -275,7 +320,7 @@ end
 
 local contacts = {}
 for at, group in ipairs(order.c or {}) do
-  contacts[3 * at - 2], contacts[3 * at - 1], contacts[3 * at] = count_contacts(group, 3 + #meters + 4 * (at - 1))
+  contacts[3 * at - 2], contacts[3 * at - 1], contacts[3 * at] = count_contacts(group, 3 + #plan_of + 4 * (at - 1))
 end
 
 local outcome = { refused, contacts }

@@ -9,13 +9,16 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
+from smsc_filter.classifier.curve import Curve, Point, measure, read_curves
 from smsc_filter.policy.record import id_to_text
 from smsc_filter.policy.rules import PURPOSES
 from smsc_filter.policy.tuning import Tuning, differences, read_tuning, tuned_profile
 from smsc_filter.records.database import reading
+from smsc_filter.records.labels import COMMERCIAL, scores_of_labels
+from smsc_filter.records.recent import RECENT
 from smsc_filter.records.rulebook import find_rules, newest_rules, rule_history, save_rules
 from smsc_filter.records.tables import decisions
 from smsc_filter.state.rules import write_rules
@@ -24,21 +27,35 @@ from smsc_filter.web.console.access import ROOT, Guest
 from smsc_filter.web.console.words import CAUSES, DONE
 from smsc_filter.web.console.words import PURPOSES as PURPOSE_WORDS
 from smsc_filter.web.context import Context
-from smsc_filter.web.pages.charts import Columns, stack
+from smsc_filter.web.pages.charts import NARROW, Columns, Line, draw_line, stack
 from smsc_filter.web.pages.errors import N_
 from smsc_filter.web.pages.render import render
 from smsc_filter.web.problems import Problem
 
 router = APIRouter(prefix="/rules")
 
-RECENT: Final = 20_000
-"""Newest decisions that a what-if looks at."""
-
 BUCKETS: Final = 40
 BUCKET_SCORES: Final = -(-10_001 // BUCKETS)
 MOST_EXAMPLES: Final = 5
 
+DRAWN_EVERY: Final = 3
+"""Of the thresholds of a curve: more points cannot be told apart."""
+LEAST_DRAWN: Final = 0.05
+"""Below it nobody sets a threshold, and the part that matters would be drawn small."""
+
 WRONG_VALUE: Final = N_("A value is out of range: thresholds lie above 0 and at most at 1, caps are whole numbers.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What thresholds do to texts whose label is known."""
+
+    curve: Curve
+    labelled: bool
+    """Whether it is of recorded messages that people labelled, since the model came without a curve."""
+    now: Point
+    then: Point
+    line: Line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +70,8 @@ class WhatIf:
     """Messages that reach the threshold that holds."""
     commercial_then: int
     chart: Columns
+    measured: Measured | None
+    """None where nothing was ever measured."""
     examples: Sequence[tuple[str, str, float]]
     """(decision, text, score) of some that would be judged otherwise."""
 
@@ -115,49 +134,61 @@ def publish(context: Context) -> None:
 
 def what_ifs(context: Context, now: Mapping[str, float], then: Mapping[str, float]) -> list[WhatIf]:
     """What thresholds would have done to the newest messages, by purpose; the recorded scores are enough for it."""
-    newest = (
-        select(decisions.c.id, decisions.c.purpose, decisions.c.score)
-        .order_by(decisions.c.id.desc())
-        .limit(RECENT)
-        .subquery()
-        .c
-    )
+    curves = read_curves(context.setup.model_folder, context.models.current().model_id)
+    labelled = {} if curves else _labelled_curves(context)
     found = []
-    with reading(context.engine) as connection:
-        for purpose in PURPOSES:
-            least_now, least_then = _units(now[purpose]), _units(then[purpose])
-            # Whole numbers by whole numbers, and grouped by name: each parameter of PostgreSQL is another one.
-            bucket = (newest.score // BUCKET_SCORES).label("bucket")
-            counted = (
-                select(bucket, func.count(), _reaching(newest.score, least_now), _reaching(newest.score, least_then))
-                .where(newest.purpose == purpose, newest.score >= 0)
-                .group_by("bucket")
+    for purpose in PURPOSES:
+        recent = context.recent.scores(purpose)
+        least_now, least_then = _units(now[purpose]), _units(then[purpose])
+        low, high = sorted((least_now, least_then))
+        curve = curves.get(purpose) or labelled.get(purpose)
+        found.append(
+            WhatIf(
+                purpose=purpose,
+                now=now[purpose],
+                then=then[purpose],
+                messages=len(recent.scores),
+                commercial_now=recent.reaching(least_now),
+                commercial_then=recent.reaching(least_then),
+                chart=_histogram(recent.histogram(BUCKET_SCORES, BUCKETS), then[purpose]),
+                measured=_measured(curve, now[purpose], then[purpose], not curves) if curve is not None else None,
+                examples=_examples(context, recent.between(low, high, MOST_EXAMPLES)),
             )
-            rows = [tuple(map(int, row)) for row in connection.execute(counted)]
-            low, high = sorted((least_now, least_then))
-            examples: list[tuple[str, str, float]] = []
-            if low != high:
-                between = (
-                    select(newest.id)
-                    .where(newest.purpose == purpose, newest.score >= low, newest.score < high)
-                    .limit(MOST_EXAMPLES)
-                )
-                ids = connection.execute(between).scalars().all()
-                wanted = select(decisions.c.id, decisions.c.text, decisions.c.score).where(decisions.c.id.in_(ids))
-                examples = [(id_to_text(id_), text, score / 10_000) for id_, text, score in connection.execute(wanted)]
-            found.append(
-                WhatIf(
-                    purpose=purpose,
-                    now=now[purpose],
-                    then=then[purpose],
-                    messages=sum(row[1] for row in rows),
-                    commercial_now=sum(row[2] for row in rows),
-                    commercial_then=sum(row[3] for row in rows),
-                    chart=_histogram({row[0]: row[1] for row in rows}, then[purpose]),
-                    examples=examples,
-                )
-            )
+        )
     return found
+
+
+def _examples(context: Context, ids: Sequence[int]) -> list[tuple[str, str, float]]:
+    if not ids:
+        return []
+    wanted = select(decisions.c.id, decisions.c.text, decisions.c.score).where(decisions.c.id.in_(ids))
+    with reading(context.engine) as connection:
+        return [(id_to_text(id_), text, score / 10_000) for id_, text, score in connection.execute(wanted)]
+
+
+def _labelled_curves(context: Context) -> dict[str, Curve]:
+    """Curves of what people labelled, for a model that came without; a purpose needs texts of both kinds."""
+    by_label: dict[tuple[str, bool], list[float]] = {}
+    for purpose, label, score in scores_of_labels(context.engine):
+        by_label.setdefault((purpose, label in COMMERCIAL), []).append(score / 10_000)
+    return {
+        purpose: measure(by_label[purpose, True], by_label[purpose, False])
+        for purpose in PURPOSES
+        if (purpose, True) in by_label and (purpose, False) in by_label
+    }
+
+
+def _measured(curve: Curve, now: float, then: float, labelled: bool) -> Measured:
+    marks = curve.at(now), curve.at(then)
+    drawn = [curve.point(place) for place in range(curve.nearest(LEAST_DRAWN), len(curve), DRAWN_EVERY)]
+    points = sorted({*drawn, *marks}, key=lambda point: point.threshold)
+    return Measured(
+        curve=curve,
+        labelled=labelled,
+        now=marks[0],
+        then=marks[1],
+        line=draw_line([(point.recall, point.precision, point) for point in points]),
+    )
 
 
 def _page(
@@ -250,19 +281,15 @@ def _over(base: Mapping[str, float], tuning: Tuning) -> dict[str, float]:
     return {**base, **{str(purpose): value for purpose, value in tuning.thresholds.items()}}
 
 
-def _reaching(score: ColumnElement[int], least: int) -> ColumnElement[int]:
-    return func.sum(case((score >= least, 1), else_=0))
-
-
-def _histogram(counts: Mapping[int, int], threshold: float) -> Columns:
+def _histogram(counts: Sequence[int], threshold: float) -> Columns:
     """How many messages have which score; roots of the counts, so that rare scores are seen beside frequent ones."""
     values = []
-    for at in range(BUCKETS):
-        low, count = at / BUCKETS, counts.get(at, 0)
+    for at, count in enumerate(counts):
+        low = at / BUCKETS
         style = "bad" if low + 0.5 / BUCKETS >= threshold else "good"
         title = f"{low:.3f} - {low + 1 / BUCKETS:.3f} · {count:,}"
-        values.append((f"{low:.1f}" if at % 4 == 0 else "", title, [(style, count**0.5)]))
-    return stack(values)
+        values.append((f"{low:.1f}" if at % 8 == 0 else "", title, [(style, count**0.5)]))
+    return stack(values, width=NARROW, left=0.0)
 
 
 def _units(threshold: float) -> int:

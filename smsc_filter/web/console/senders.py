@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy import func, select
 
 from smsc_filter.policy.facts import Sender
 from smsc_filter.policy.identity import RANGE_MARK, Registry
@@ -17,10 +16,8 @@ from smsc_filter.policy.measures import SCOPES, Step
 from smsc_filter.policy.quota import sender_use
 from smsc_filter.records import measures
 from smsc_filter.records.audit import note_done
-from smsc_filter.records.database import reading
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.rulebook import newest_rules
-from smsc_filter.records.tables import decisions
 from smsc_filter.records.tally import owners_since
 from smsc_filter.state.measures import held_binds, write_measures
 from smsc_filter.state.usage import spent
@@ -34,9 +31,6 @@ from smsc_filter.web.problems import Problem
 router = APIRouter()
 
 DAY_MS: Final = 86_400_000
-RECENT: Final = 20_000
-"""Newest decisions among which the busiest addresses are looked for."""
-
 MOST_SENDERS: Final = 50
 MOST_HOURS: Final = 87_600
 
@@ -127,16 +121,7 @@ def sender_rows(context: Context, owner: str) -> list[SenderRow]:
     tuning = newest_rules(context.engine)
     registered = list(context.setup.senders(tuning))
     registry = Registry(registered, context.numbering)
-    newest = select(decisions.c.owner, decisions.c.source).order_by(decisions.c.id.desc()).limit(RECENT).subquery()
-    counted = (
-        select(newest.c.source, func.count())
-        .where(newest.c.owner == owner)
-        .group_by(newest.c.source)
-        .order_by(func.count().desc())
-        .limit(MOST_SENDERS)
-    )
-    with reading(context.engine) as connection:
-        recent: dict[str, int] = {source: int(count) for source, count in connection.execute(counted)}
+    recent = context.recent.senders(owner, MOST_SENDERS)
     known: dict[str, tuple[Sender, int]] = {}
     for source, count in recent.items():
         sender = registry.find(owner, source.encode("latin-1", "replace"), 0)

@@ -28,4 +28,8 @@ class Setup:
     senders: Callable[[Tuning], Sequence[Sender]]
     """As they are registered, ranges with a star, with the caps that hold under a tuning."""
     model_folder: Path
+    cases_folder: Path
+    """Of the texts that every model must get right."""
+    shadow_folder: Path | None
+    """Of the model that is compared; None: none is."""
     signing_key: Callable[[], SigningKey]

@@ -27,6 +27,8 @@ CAUSES: Final[Mapping[str, str]] = {
     "entity-unknown": N_("entity is unknown"),
     "chain-hash-mismatch": N_("chain hash does not match"),
     "quota-spent": N_("quota is spent"),
+    "recipient-quota-spent": N_("quota of the recipient is spent"),
+    "campaign-quota-spent": N_("quota of the campaign is spent"),
     "store-unavailable": N_("a store was away"),
     "upstream-unavailable": N_("the SMSC was away"),
 }
@@ -39,6 +41,15 @@ CHECKS: Final[Mapping[str, str]] = {
     "content": N_("content"),
     "consent": N_("consent"),
     "quota": N_("quota"),
+    "template": N_("template"),
+    "similar": N_("similar text"),
+    "decline": N_("decline lists"),
+    "duties": N_("what the text must carry"),
+    "quiet": N_("quiet hours"),
+    "greeting": N_("greeting"),
+    "parts": N_("other parts"),
+    "store": N_("store"),
+    "upstream": N_("SMSC"),
 }
 
 PURPOSES: Final[Mapping[str, str]] = {
@@ -104,6 +115,7 @@ DONE: Final[Mapping[str, str]] = {
     "lifted": N_("The measure is lifted."),
     "rules": N_("The rules are saved; workers judge by them within a second."),
     "model": N_("The earlier model judges again within seconds."),
+    "promoted": N_("The candidate judges within seconds; the model before it is kept."),
     "user": N_("The user is changed."),
     "appeal": N_("The appeal is open."),
     "complaint": N_("The complaint is on record."),

@@ -28,7 +28,9 @@ TO_ME: Final[Mapping[str, str]] = {
     Cause.WRONG_ENTITY.value: N_("Its sender had not registered it as it has to be."),
     Cause.WRONG_CHAIN.value: N_("Its sender had not registered it as it has to be."),
     Cause.QUOTA_SPENT.value: N_("Its sender had sent too many messages; it could be sent again later."),
-    Cause.RECIPIENT_QUOTA_SPENT.value: N_("You had been sent as many messages as may be sent to one number in that time."),
+    Cause.RECIPIENT_QUOTA_SPENT.value: N_(
+        "You had been sent as many messages as may be sent to one number in that time."
+    ),
     Cause.CAMPAIGN_QUOTA_SPENT.value: N_("Messages that say the same had been sent too often, to many people."),
     Cause.STORE_UNAVAILABLE.value: N_("Our service was disturbed; it could be sent again later."),
     Cause.UPSTREAM_UNAVAILABLE.value: N_("The network was disturbed; it could be sent again later."),

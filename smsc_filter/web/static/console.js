@@ -19,7 +19,19 @@ for (const part of document.querySelectorAll("[data-refresh]")) {
 
 for (const slider of document.querySelectorAll("[data-follows]")) {
   const number = document.getElementById(slider.dataset.follows);
-  slider.addEventListener("input", () => { number.value = slider.value; });
+  const curve = document.querySelector(`[data-curve="${slider.dataset.follows}"]`);
+  const points = curve ? [...curve.querySelectorAll("[data-threshold]")] : [];
+  const far = (point) => Math.abs(point.dataset.threshold - number.value);
+  // The curve follows while the slider moves; what recent messages make of it is asked when it stops.
+  const follow = () => {
+    if (!points.length) return;
+    const nearest = points.reduce((best, each) => (far(each) < far(best) ? each : best));
+    const mark = curve.querySelector(".then"), dot = nearest.querySelector(".dot");
+    mark.setAttribute("cx", dot.getAttribute("cx"));
+    mark.setAttribute("cy", dot.getAttribute("cy"));
+    number.form.querySelector(`[data-says="${number.id}"]`).textContent = nearest.querySelector("title").textContent;
+  };
+  slider.addEventListener("input", () => { number.value = slider.value; follow(); });
   slider.addEventListener("change", () => { number.form.requestSubmit(); });
-  number.addEventListener("input", () => { slider.value = number.value; });
+  number.addEventListener("input", () => { slider.value = number.value; follow(); });
 }

@@ -21,7 +21,7 @@ from smsc_filter.records.decisions import insert_decisions
 from smsc_filter.records.tally import count_verdicts
 from smsc_filter.records.users import Role, add_user
 from smsc_filter.relay.accounts import AccountSettings
-from smsc_filter.service.build import web_context
+from smsc_filter.service.build_web import web_context
 from smsc_filter.settings import SenderSettings, Settings
 from smsc_filter.state.settings import StateSettings
 from smsc_filter.web.app import make_app

@@ -13,24 +13,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
+import re
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import redis
 import redis.asyncio
+import structlog
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Engine, event, text
 
 from smsc_filter.policy.record import id_to_text
 from smsc_filter.records.audit import Actor
 from smsc_filter.records.database import open_database
-from smsc_filter.records.search import Wanted, plan_statements
+from smsc_filter.records.recent import KEPT_SECONDS
 from smsc_filter.records.users import Role, add_user
-from smsc_filter.service.build import web_context
+from smsc_filter.service.build_web import web_context
 from smsc_filter.web.app import make_app
 from tests.records.postgres import running_postgres
 from tests.records.valkey import running_valkey
@@ -63,6 +66,11 @@ SELECT {at} * 1048576 + n % 1000, {at}, 'shop', 'owner-' || (n * 7919 % 1000 % 5
 FROM {numbers}
 """
 
+OUTCOMES = """
+INSERT INTO outcomes (decision_id, at_ms, command_status, message_id)
+SELECT id, at_ms + 3 + id % 20, 0, 'm' || id FROM decisions WHERE cause = '' ORDER BY id
+"""
+
 PAGES = {
     "overview": "/",
     "overview, live part": "/live",
@@ -84,26 +92,24 @@ PAGES = {
     "owners": "/senders",
     "an owner": "/owners/owner-7",
     "rules": "/rules",
-    "rules, what if": "/rules?threshold.person=0.8",
+    "rules, what if": "/rules?threshold.person=0.8{n}",
     "lists": "/lists",
     "models": "/models",
+    "consents": "/consents",
     "audit": "/audit",
+    "account": "/account",
     "users": "/users",
     "appeals": "/appeals",
     "complaints": "/complaints",
     "provider": "provider:/provider",
     "provider, refusals": "provider:/provider/decisions",
     "provider, a rare cause": "provider:/provider/decisions?cause=prohibited",
+    "provider, appeals": "provider:/provider/appeals",
+    "provider, consents": "provider:/provider/consents",
 }
 
-SEARCHES = {
-    "newest": Wanted(),
-    "recipient": Wanted(recipient="8613810048271"),
-    "sender": Wanted(source="106901042"),
-    "cause": Wanted(cause="prohibited"),
-    "refusals of an owner": Wanted(owner="owner-7", cause="refused"),
-    "score": Wanted(least_score=5000, most_score=5000),
-}
+KEEPING = ("/rules", "/owners/", "/provider")
+"""Pages that look at the newest decisions, which are kept for some seconds."""
 
 
 def fill(engine: Engine, rows: int) -> None:
@@ -127,6 +133,7 @@ def fill(engine: Engine, rows: int) -> None:
         connection.execute(text(insert))
         for name, columns in INDEXES.items():
             connection.execute(text(f"CREATE INDEX {name} ON decisions {columns}"))
+        connection.execute(text(OUTCOMES))
         for table, unit, key in (("verdict_minutes", 60_000, ""), ("verdict_hours", 3_600_000, "owner, ")):
             name = "minute" if not key else "hour"
             connection.exec_driver_sql(
@@ -158,17 +165,63 @@ def database(options: argparse.Namespace) -> Iterator[Engine]:
         yield engine
 
 
-def plans(engine: Engine) -> None:
-    """Tell by which index each search goes."""
-    is_sqlite = engine.dialect.name == "sqlite"
-    dialect = sqlite.dialect() if is_sqlite else postgresql.dialect()
-    with engine.connect() as connection:
-        for name, wanted in SEARCHES.items():
-            for statement in plan_statements(wanted):
-                sql = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).replace("%%", "%")
-                rows = connection.exec_driver_sql(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {sql}").all()
-                said = " / ".join(str(row[-1]).strip() for row in rows)
-                print(f"  {name:<24} {said[:200]}")
+class Asked:
+    """The statements that pages put to the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen: dict[tuple[str, str], Any] = {}
+        event.listen(engine, "before_cursor_execute", self._note)
+
+    def _note(self, _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT") and (found := TABLES.search(statement)):
+            self._seen.setdefault((found[0], statement), parameters)
+
+    def take(self) -> list[tuple[str, str, Any]]:
+        """(table, statement, parameters) since this was last called."""
+        taken = [(table, statement, parameters) for (table, statement), parameters in self._seen.items()]
+        self._seen.clear()
+        return taken
+
+    def roads(self, taken: list[tuple[str, str, Any]]) -> list[str]:
+        """By which index the database finds the rows of the great tables."""
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        found = []
+        with self._engine.connect() as connection:
+            for _, statement, parameters in taken:
+                rows = connection.exec_driver_sql(
+                    f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {statement}", parameters
+                ).all()
+                self._seen.clear()
+                found += [road for row in rows if (road := road_of(str(row[-1]), bounded="LIMIT" in statement))]
+        return sorted(set(found))
+
+
+TABLES = re.compile(r"\b(decisions|outcomes|verdict_minutes|verdict_hours)\b")
+
+
+def road_of(step: str, *, bounded: bool) -> str:
+    """One step of a plan as "table: index"; "" where it is about something else."""
+    if sqlite_step := re.search(
+        r"(SCAN|SEARCH) (\w+)(?: AS \w+)?(?: USING (?:COVERING )?(INDEX \w+|INTEGER PRIMARY KEY|PRIMARY KEY))?", step
+    ):
+        how, table, index = sqlite_step.groups()
+        if not TABLES.fullmatch(table):
+            return ""
+        if index is None:
+            # A table of SQLite lies in the order of its key: with a limit this reads its newest rows.
+            return f"{table}: key, newest rows" if bounded else f"{table}: ALL ROWS"
+        return f"{table}: {index.removeprefix('INDEX ')}".replace("INTEGER PRIMARY KEY", "key").replace(
+            "PRIMARY KEY", "key"
+        )
+    if pg_bitmap := re.search(r"Bitmap Index Scan on (\w+)", step):
+        return f"bitmap of {pg_bitmap[1]}"
+    if pg_step := re.search(r"(Seq|Index|Index Only) Scan(?: Backward)?(?: using (\w+))? on (\w+)", step):
+        how, index, table = pg_step.groups()
+        if not TABLES.fullmatch(table):
+            return ""
+        return f"{table}: {'ALL ROWS' if how == 'Seq' else index.replace(f'pk_{table}', 'key')}"
+    return ""
 
 
 def main() -> None:
@@ -179,6 +232,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the SQLite file is kept")
     parser.add_argument("--fill-only", action="store_true")
     options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with database(options) as engine, running_valkey() as socket, tempfile.TemporaryDirectory() as folder:
         if options.fill_only:
             return
@@ -205,20 +259,23 @@ def measure(engine: Engine, socket: Path, folder: Path, rows: int) -> None:
             page = person.client.get("/console/login")
             data = {"csrf": csrf_in(page.text), "name": name, "password": PASSWORD}
             assert person.client.post("/console/login", data=data, follow_redirects=False).status_code == 303
-        print(f"{'page':<34}{'median ms':>10}{'slowest':>10}")
-        worst = 0.0
+        print(f"{'page':<34}{'median ms':>10}{'first':>8}{'slowest':>9}  rows are found by")
+        worst, asked = 0.0, Asked(engine)
         for name, path in PAGES.items():
             who, _, path = path.rpartition(":") if path.startswith("provider:") else ("admin", "", path)
             took = []
-            for _ in range(RUNS):
+            # What was kept of recent decisions is too old by then, so that the first one has to read.
+            time.sleep(KEPT_SECONDS if path.startswith(KEEPING) else 0)
+            asked.take()
+            for number in range(RUNS):
                 began = time.perf_counter()
-                answer = people[who].get(path.format(**ids))
+                answer = people[who].get(path.format(**ids, n=number))
                 took.append((time.perf_counter() - began) * 1000)
                 assert answer.status_code == 200, (name, answer.status_code)
             worst = max(worst, statistics.median(took))
-            print(f"{name:<34}{statistics.median(took):>10.1f}{max(took):>10.1f}", flush=True)
+            roads = "; ".join(asked.roads(asked.take()))
+            print(f"{name:<34}{statistics.median(took):>10.1f}{took[0]:>8.1f}{max(took):>9.1f}  {roads}", flush=True)
         print(f"slowest median {worst:.1f} ms over {rows:,} decisions on {engine.dialect.name}")
-    plans(engine)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from smsc_filter.policy.record import id_to_text
 from tests.conftest import Connect
-from tests.relay.harness import PEOPLE, PERSON, SHOP, SHOP_SENDER, START_SECONDS, WRONG_PURPOSE, Relay, wait_until
-from tests.web.console.browser import NARROW, WIDE, running_browser
+from tests.relay.harness import PEOPLE, PERSON, SHOP, SHOP_SENDER, START_SECONDS, WRONG_PURPOSE, Esme, Relay, wait_until
+from tests.web.console.browser import NARROW, WIDE, keep, running_browser
 from tests.web.console.conftest import PASSWORD
 from tests.web.test_service import web_port
 
@@ -50,6 +51,7 @@ def sign_in(browser: Browser, relay: Relay, name: str, **options: object) -> Pag
     page = browser.new_context(**{"locale": "en-GB", "viewport": WIDE, **options}).new_page()  # type: ignore[arg-type]
     page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{console(relay)}/login")
+    expect(page.locator("#name")).to_be_focused()
     page.keyboard.type(name)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
@@ -138,20 +140,43 @@ def test_the_overview_updates_itself(relay: Relay, connect: Connect, chromium: B
     expect(page.locator("#stale")).to_be_hidden()
 
 
-@pytest.mark.parametrize(("locale", "viewport", "colours"), [
-    pytest.param("en-GB", WIDE, "light", id="english-wide-light"),
-    pytest.param("zh-CN", NARROW, "dark", id="chinese-narrow-dark"),
+@pytest.fixture(scope="module")
+def details(relay: Relay, people: None) -> tuple[str, ...]:
+    """Pages about one thing, with something to show on each."""
+    friend = "8613800000099"
+    with Esme.bound(relay.port, PEOPLE) as esme:
+        esme.submit(PERSON, friend.encode(), ADVERTISEMENT)
+    decision = id_to_text(relay.decisions(friend)[0]["id"])
+    for words in (
+        ("appeal", "open", decision, "--for-person", PERSON.decode(), "--reason", "I only forward it to my sister"),
+        ("complaint", "add", "--number", "7", "--sender", SHOP_SENDER.decode(), "--complainant", friend),
+    ):
+        done = relay.command(*words)
+        assert done.returncode == 0, done.stderr
+    pages = [f"/decisions/{decision}"]
+    for name in ("appeals", "complaints"):
+        pages += [f"/{name}/{number}" for (number,) in relay.records(f"select max(id) from {name}") if number]
+    pages += [f"/rules/{number}" for (number,) in relay.records("select max(id) from rule_versions") if number]
+    return tuple(pages)
+
+
+@pytest.mark.parametrize(("lang", "width", "viewport", "colours"), [
+    pytest.param("en", "desktop", WIDE, "light", id="english-desktop"),
+    pytest.param("zh", "desktop", WIDE, "light", id="chinese-desktop"),
+    pytest.param("en", "phone", NARROW, "dark", id="english-phone-dark"),
+    pytest.param("zh", "phone", NARROW, "dark", id="chinese-phone-dark"),
 ])  # fmt: skip
-@pytest.mark.parametrize(("name", "pages"), [("mei", PAGES), ("shop", PROVIDERS_PAGES)])
+@pytest.mark.parametrize("name", ["mei", "shop"])
 def test_everybody_can_use_every_page(
-    relay: Relay, chromium: Browser, people: None, locale: str, viewport: dict[str, int], colours: str, name: str,
-    pages: tuple[str, ...],
+    relay: Relay, chromium: Browser, people: None, details: tuple[str, ...], lang: str, width: str,
+    viewport: dict[str, int], colours: str, name: str,
 ) -> None:  # fmt: skip
+    locale = {"en": "en-GB", "zh": "zh-CN"}[lang]
     page = sign_in(chromium, relay, name, locale=locale, viewport=viewport, color_scheme=colours)
     errors: list[str] = []
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    for path in pages:
+    for path in (*PAGES, *details) if name == "mei" else PROVIDERS_PAGES:
         answer = page.goto(f"{console(relay)}{path}")
         assert answer is not None
         assert answer.status == 200, path
@@ -159,6 +184,9 @@ def test_everybody_can_use_every_page(
         assert wide <= 0, f"{path} is {wide} pixels too wide"
         found = Axe().run(page).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], path
+        words = re.sub(r"[^a-z]+", "-", path.partition("?")[0]).strip("-") or "overview"
+        keep(page, f"console-{words}{'-one' if path in details else ''}-{width}-{lang}")
+    page.context.close()
     assert errors == []
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from smsc_filter.policy.verdict import Cause
 from smsc_filter.records.audit import changes
 from smsc_filter.records.consents import ConsentEvent
 from smsc_filter.records.labels import labels_of
@@ -16,6 +20,7 @@ from smsc_filter.records.tally import minutes_since, owners_since
 from smsc_filter.records.users import Role
 from smsc_filter.records.whitelist import entries
 from smsc_filter.state.rules import TABLE, read_rules
+from smsc_filter.web.console.words import CAUSES, CHECKS
 from tests.web.conftest import NOW, World
 from tests.web.console.conftest import GREETING, HOSTILE, SignIn, decision_row, put_decisions
 
@@ -144,6 +149,13 @@ def test_texts_of_strangers_stay_texts(world: World, sign_in: SignIn) -> None:
         assert page.status_code == 200
         assert "<script>alert" not in page.text
         assert "<b>" not in page.text
+
+
+def test_every_cause_and_every_check_has_words() -> None:
+    assert {cause.value for cause in Cause} | {""} == set(CAUSES)
+    policy = Path(str(files("smsc_filter")))
+    said = "".join(path.read_text(encoding="utf-8") for path in policy.rglob("*.py"))
+    assert set(re.findall(r'\b(?:refuse|remark)\(\s*"([a-z-]+)"', said)) <= set(CHECKS)
 
 
 def test_a_label_is_on_record(world: World, sign_in: SignIn) -> None:
