@@ -141,7 +141,8 @@ class Mover:
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
             else:
                 wait = SHORTEST_WAIT_SECONDS
-                if rows < MOST_ROWS:
+                # What is asked for is a guess at a full transaction: half of one is taken for a stream that has more.
+                if rows < MOST_ROWS // 2:
                     await self._pause(max(self._gather_seconds, min(REST * self._took, LONGEST_REST_SECONDS)))
 
     def stop(self) -> None:
