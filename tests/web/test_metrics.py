@@ -143,7 +143,9 @@ def test_messages_over_the_wire_are_counted(smsc: Smsc, start_relay: StartRelay,
 
     def counted(web: httpx.Client) -> Samples | None:
         found = samples(web.get("/metrics").text)
-        return found if total(found, "smsc_filter_messages_total") == 5 else None
+        # A message is counted as it comes, its way upstream when the SMSC has answered: figures may be told in between.
+        answered = total(found, "smsc_filter_stage_seconds_count", stage="upstream")
+        return found if total(found, "smsc_filter_messages_total") == 5 and answered == 2 else None
 
     with browser(relay) as web:
         found = wait_until(lambda: counted(web), "the five messages are counted")
