@@ -55,8 +55,8 @@ MOST_ROWS: Final = 5_000
 
 MOST_ENTRIES: Final = 1_024
 REST: Final = 4
-"""A pass that was not full is followed by a pause of so many times as long, so that at half the load the recorder does
-not take half a core for the fixed cost of small transactions."""
+"""A pass that was not half full is followed by a pause of so many times as long, so that at half the load the recorder
+does not take half a core for the fixed cost of small transactions."""
 
 LONGEST_REST_SECONDS: Final = 0.25
 BLOCK_MS: Final = 500
@@ -109,7 +109,7 @@ class Mover:
             engine: what ``open_database`` gave.
             stream: where the entries come from.
             spool_dir: take in the spool files that appear here too; None for none.
-            gather_seconds: least pause after a pass that was not full, see ``REST``. A trickle then costs a
+            gather_seconds: least pause after a pass that was not half full, see ``REST``. A trickle then costs a
                 transaction for many entries instead of one each, and a record reaches SQL that much later.
             on_committed: who else wants to see the rows.
             terms: by which appeals are opened that came by reply; None where none can come.
