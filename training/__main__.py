@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what people decided of single texts (JSON Lines)",
     )
 
-    verb = verbs.add_parser("evaluate", help="figures of a model per source")
+    verb = verbs.add_parser("evaluate", help="figures of a model per source, in disguise and against the goals")
     verb.add_argument("--model", type=Path, required=True, help="folder of the model")
     verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts")
     verb.add_argument("--all", action="store_true", help="measure on all texts, not only on those held out")

@@ -36,18 +36,10 @@ def disguised(scorer: Scorer, samples: Sequence[Sample]) -> list[Disguised]:
     threshold = scorer.thresholds["commercial"]
     measured = []
     for lang, names in DISGUISES.items():
-        by_label = {
-            label: [sample for sample in samples if (sample.lang, sample.label) == (lang, label)]
-            for label in ("commercial", "other")
-        }
-        # Evenly over the sources in their order, so that the largest is not the only one.
-        texts = {label: several[:: -(-len(several) // MOST)] for label, several in by_label.items() if several}
+        texts = _chosen(samples, lang)
         plain = {label: _over(scorer, several, threshold) for label, several in texts.items()}
         for name in names:
-            changed = {
-                label: _over(scorer, [disguise(sample, name, EVALUATION, SEED) for sample in several], threshold)
-                for label, several in texts.items()
-            }
+            changed = {label: _over(scorer, _dressed(several, name), threshold) for label, several in texts.items()}
             measured.append(
                 Disguised(
                     lang=lang,
@@ -61,6 +53,32 @@ def disguised(scorer: Scorer, samples: Sequence[Sample]) -> list[Disguised]:
                 )
             )
     return measured
+
+
+def asked(samples: Sequence[Sample]) -> list[str]:
+    """Every disguised text that ``disguised`` asks about."""
+    return [
+        sample.text
+        for lang, names in DISGUISES.items()
+        for several in _chosen(samples, lang).values()
+        for name in names
+        for sample in _dressed(several, name)
+    ]
+
+
+def _chosen(samples: Sequence[Sample], lang: str) -> dict[str, list[Sample]]:
+    """By label, the texts of a language that are disguised."""
+    found = {}
+    for label in ("commercial", "other"):
+        several = [sample for sample in samples if (sample.lang, sample.label) == (lang, label)]
+        if several:
+            # Evenly over the sources in their order, so that the largest is not the only one.
+            found[label] = several[:: -(-len(several) // MOST)]
+    return found
+
+
+def _dressed(samples: Sequence[Sample], name: str) -> list[Sample]:
+    return [disguise(sample, name, EVALUATION, SEED) for sample in samples]
 
 
 def rows(measured: Sequence[Disguised]) -> list[tuple[str, ...]]:

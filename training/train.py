@@ -1,7 +1,9 @@
 """``train``: labelled texts -> a folder with weights, manifest and card."""
 
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +20,7 @@ from smsc_filter.classifier.manifest import CARD, KINDS, Manifest
 from smsc_filter.classifier.normalise import fold
 from smsc_filter.classifier.scorer import Scorer, Weights, write_weights
 from smsc_filter.samples import Sample
-from training import evaluate, prepare
+from training import augment, evaluate, prepare
 from training.curve import write_curve
 from training.promote import install
 from training.unseen import keep_unseen
@@ -68,16 +70,17 @@ def train(
     draft = replace(draft, thresholds=thresholds)
     with TemporaryDirectory() as scratch:
         manifest = write_model(Path(scratch), draft, weights)
-        measured = evaluate.report(Scorer.load(Path(scratch)), dev)
-        keep_unseen(Path(scratch), [sample.text for sample in dev])
+        measured = evaluate.measure(Scorer.load(Path(scratch)), dev)
+        clock.says("measured")
+        keep_unseen(Path(scratch), evaluate.questions(dev))
         # What is served has learnt from every text there is; the figures stay those of the model that had not.
         (Path(scratch) / manifest.weights).unlink()
-        manifest = write_model(Path(scratch), draft, fit([*learn, *dev], seed, clock))
+        manifest = write_model(Path(scratch), draft, fit([*learn, *dev], seed, clock, start=weights))
         write_curve(Path(scratch), manifest.model_id, dev, scores)
         (Path(scratch) / CARD).write_text(evaluate.card(manifest, corpus, measured), encoding="utf-8")
         install(Path(scratch), out)
     clock.says(f"{manifest.model_id} is in {out}")
-    print(measured.table())
+    print(measured.text())
     return manifest
 
 
@@ -91,18 +94,25 @@ def write_model(folder: Path, draft: Manifest, weights: Weights) -> Manifest:
     return manifest
 
 
-def fit(learn: Sequence[Sample], seed: int, clock: "_Clock | None" = None) -> Weights:
+def fit(learn: Sequence[Sample], seed: int, clock: "_Clock | None" = None, start: Weights | None = None) -> Weights:
     """Fit both heads: *commercial or other* on every text, *kind* on those whose kind is known.
+
+    Args:
+        learn: the texts.
+        seed: of everything random.
+        clock: told how far it has come.
+        start: weights of nearly the same texts, from which there are fewer steps to go.
 
     Raises:
         ValueError: a label or a kind has no text to be learnt from.
     """
     clock = clock or _Clock()
-    forms = _forms(learn)
+    forms = _forms(learn, seed)
     matrix = _commercial_matrix(forms.samples)
     clock.says(f"{matrix.nnz:,} n-grams in {len(forms.samples):,} forms of the texts")
     label = [sample.label == "commercial" for sample in forms.samples]
-    commercial = _fit(matrix, label, forms.weight, COMMERCIAL_C, seed)
+    before = start and (start.commercial[None, :], start.commercial_bias)
+    commercial = _fit(matrix, label, forms.weight, COMMERCIAL_C, seed, before)
     clock.says(f"commercial or other: {commercial.n_iter_[0]} steps")
 
     named = [
@@ -114,10 +124,14 @@ def fit(learn: Sequence[Sample], seed: int, clock: "_Clock | None" = None) -> We
     kinds = [KINDS.index(kind) for _, _, kind in named]
     if missing := [kind for kind in KINDS if KINDS.index(kind) not in kinds]:
         raise ValueError(f"no text of kind {', '.join(missing)} to learn from")
-    kind = _fit(matrix, kinds, [weight for _, weight, _ in named], KIND_C, seed)
+    before = start and (np.ascontiguousarray(start.kind.T), start.kind_bias)
+    kind = _fit(matrix, kinds, [weight for _, weight, _ in named], KIND_C, seed, before)
     clock.says(f"kind, of {len(named):,} texts: {kind.n_iter_[0]} steps")
+    weights = commercial.coef_[0].astype(np.float32)
+    evidence = features.evidence_rows(features.EVIDENCE_CODES, features.ROW_BITS)
+    weights[evidence] = np.maximum(weights[evidence], 0)
     return Weights(
-        commercial=commercial.coef_[0].astype(np.float32),
+        commercial=weights,
         commercial_bias=commercial.intercept_.astype(np.float32),
         kind=np.ascontiguousarray(kind.coef_.T, np.float32),
         kind_bias=kind.intercept_.astype(np.float32),
@@ -138,16 +152,21 @@ def cross_score(learn: Sequence[Sample], groups: NDArray[np.intp], seed: int) ->
     Returns:
         Shape (n,), the scores of the texts as they are, not of their other forms.
     """
-    forms = _forms(learn)
+    forms = _forms(learn, seed)
     matrix = _commercial_matrix(forms.samples)
     label = np.array([sample.label == "commercial" for sample in forms.samples])
     fold_of = (np.unique(groups, return_inverse=True)[1] % FOLDS)[forms.origin]
     log_odds = np.zeros(len(learn))
-    for fold_number in range(FOLDS):
+
+    def ask(fold_number: int) -> None:
         seen = fold_of != fold_number
         model = _fit(matrix[seen], label[seen], forms.weight[seen], COMMERCIAL_C, seed)
         asked = ~seen & forms.as_read
         log_odds[forms.origin[asked]] = model.decision_function(matrix[asked])
+
+    # Products of sparse matrices do not hold the interpreter, so threads do, and share the matrix.
+    with ThreadPoolExecutor(min(2, len(os.sched_getaffinity(0)))) as threads:
+        list(threads.map(ask, range(FOLDS)))
     score: NDArray[np.float32] = np.reciprocal(1 + np.exp(-log_odds)).astype(np.float32)
     return score
 
@@ -163,12 +182,16 @@ class _Forms(NamedTuple):
     weight: NDArray[np.float64]
 
 
-def _forms(learn: Sequence[Sample]) -> _Forms:
+def _forms(learn: Sequence[Sample], seed: int) -> _Forms:
     rows = [
         (form, place, form is sample, prepare.weight_of(sample) / len(forms))
         for place, sample in enumerate(learn)
         for forms in (prepare.forms(sample),)
         for form in forms
+    ]
+    rows += [
+        (form, place, False, prepare.weight_of(form) * augment.WEIGHT[form.label])
+        for place, form in augment.disguised_forms(learn, seed)
     ]
     samples, origin, as_read, weight = zip(*rows, strict=True)
     return _Forms(list(samples), np.array(origin), np.array(as_read), np.array(weight))
@@ -176,11 +199,34 @@ def _forms(learn: Sequence[Sample]) -> _Forms:
 
 def _commercial_matrix(samples: Sequence[Sample]) -> csr_matrix:
     lengths = range(1, features.LONGEST + 1)
-    return gram_matrix([sample.text for sample in samples], lengths, features.ROW_BITS)
+    texts = [sample.text for sample in samples]
+    return gram_matrix(texts, lengths, features.ROW_BITS) + evidence_matrix(texts)
 
 
-def _fit(matrix: csr_matrix, label: ArrayLike, weight: ArrayLike, strength: float, seed: int) -> LogisticRegression:
-    model = LogisticRegression(C=strength, tol=1e-4, max_iter=300, random_state=seed)
+def evidence_matrix(texts: Sequence[str]) -> csr_matrix:
+    """The evidence of each text, as the scorer sees it: shape (n, ``features.ROWS``), float32."""
+    places, found = [], []
+    for start in range(0, len(texts), PIECE):
+        evidence = fold(texts[start : start + PIECE]).evidence
+        what, text = np.nonzero(evidence)
+        places.append(start + text)
+        found.append(features.evidence_rows(evidence[what, text], features.ROW_BITS))
+    place, row = np.concatenate(places), np.concatenate(found)
+    values = np.full(place.size, features.EVIDENCE_SCALE, np.float32)
+    return csr_matrix((values, (place, row)), shape=(len(texts), features.ROWS))
+
+
+def _fit(
+    matrix: csr_matrix,
+    label: ArrayLike,
+    weight: ArrayLike,
+    strength: float,
+    seed: int,
+    start: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+) -> LogisticRegression:
+    model = LogisticRegression(C=strength, tol=1e-4, max_iter=300, random_state=seed, warm_start=start is not None)
+    if start is not None:
+        model.coef_, model.intercept_ = start
     return model.fit(matrix, np.asarray(label), sample_weight=np.asarray(weight))
 
 
@@ -198,10 +244,14 @@ def gram_matrix(texts: Sequence[str], lengths: Sequence[int], bits: int) -> csr_
     indices, values, counts = [], [], []
     for start in range(0, len(texts), PIECE):
         folded = fold(texts[start : start + PIECE])
-        rows = [features.rows(hashes, bits) for hashes in features.hash_grams(folded)]
-        indices.append(np.stack([rows[n - 1] for n in lengths], axis=1).astype(np.int32).ravel())
-        counts.append(folded.lengths * len(lengths))
-        values.append(np.repeat(features.scales(folded), counts[-1]))
+        rows = [features.rows(hashes, bits).astype(np.int32) for hashes in features.hash_grams(folded)]
+        n = folded.starts.size // 2
+        # The marks of a text lie behind the letters of the last: a text's places are brought together.
+        owner = np.repeat(np.tile(np.arange(n, dtype=np.int32), 2), folded.lengths)
+        order = np.argsort(owner, kind="stable")
+        indices.append(np.stack([rows[n - 1] for n in lengths], axis=1)[order].ravel())
+        counts.append((folded.lengths[:n] + folded.lengths[n:]) * len(lengths))
+        values.append(np.repeat(np.repeat(features.scales(folded), folded.lengths)[order], len(lengths)))
     ends = np.concatenate([[0], *counts]).cumsum()
     parts = (np.concatenate(values), np.concatenate(indices), ends)
     matrix = csr_matrix(parts, shape=(len(texts), 1 << bits), dtype=np.float32)

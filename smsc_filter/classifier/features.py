@@ -5,20 +5,31 @@ its number, the number gives its row in the table of weights. A text's score is 
 divided by the square root of its length: about what L2-normalised counts give, without having to count.
 
 Nothing here is stored per n-gram, so no text of the training data can be read out of a model.
-Signatures, links, prices, opt-out phrases and the edges of a text are n-grams too (see ``normalise``),
-so they have no features of their own. n-grams of 5 and tables of up to 2**20 rows were tried and scored
-no better on the development set.
+Signatures, links, prices, opt-out phrases and the edges of a text are n-grams too (see ``normalise``), and so are
+its punctuation and what was done to hide it, so they have no features of their own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smsc_filter.classifier.normalise import EDGE, MARGIN, RUN, Folded
+from smsc_filter.classifier.normalise import (
+    BEHIND,
+    DENSE_MARKS,
+    EDGE,
+    EVIDENCE,
+    HIDDEN_LETTERS,
+    LEVELS,
+    LOOKALIKES,
+    MARGIN,
+    MARK,
+    RUN,
+    Folded,
+)
 
-FEATURE_VERSION: Final = 1
+FEATURE_VERSION: Final = 2
 """Changes whenever the same text would hash to other rows, here or in ``normalise``."""
 
 LONGEST: Final = MARGIN + 1
@@ -41,20 +52,23 @@ _STEP = np.uint32(0x9E3779B1)
 _SPREAD = tuple(np.uint32(odd) for odd in (0x165667B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F))
 
 
-def hash_grams(folded: Folded) -> Iterator[NDArray[np.uint32]]:
+def hash_grams(folded: Folded) -> NDArray[np.uint32]:
     """The 32-bit hash of the n-gram that begins at each place, for n = 1, 2, .. ``LONGEST``.
 
-    Yields:
-        Shape (places,): the n-grams of text k are at ``starts[k] : starts[k] + lengths[k]``.
-        The high bits are the better ones.
+    Returns:
+        Shape (``LONGEST``, places): the n-grams of text k are at ``starts[k] : starts[k] + lengths[k]``, those of its
+        marks at the same with k + n. The high bits are the better ones.
     """
-    places = folded.codes.size - MARGIN
-    rolling = folded.codes[:places].copy()
-    yield rolling * _SPREAD[0]
+    codes = folded.codes
+    places = codes.size - MARGIN
+    hashes = np.empty((LONGEST, places), np.uint32)
+    rolling = codes[:places].copy()
+    np.multiply(rolling, _SPREAD[0], out=hashes[0])
     for more in range(1, LONGEST):
         rolling *= _STEP
-        rolling += folded.codes[more : more + places]
-        yield rolling * _SPREAD[more]
+        rolling += codes[more : more + places]
+        np.multiply(rolling, _SPREAD[more], out=hashes[more])
+    return hashes
 
 
 def rows(hashes: NDArray[np.uint32], bits: int) -> NDArray[np.intp]:
@@ -63,13 +77,50 @@ def rows(hashes: NDArray[np.uint32], bits: int) -> NDArray[np.intp]:
 
 
 def scales(folded: Folded) -> NDArray[np.float32]:
-    """Shape (n,): what the sum over the rows of each text is multiplied by."""
-    return np.reciprocal(np.sqrt(folded.lengths.astype(np.float32)))
+    """Shape (2 n,): what the sum over the rows of the letters, then of the marks, of each text is multiplied by.
+
+    Twice the mean for marks: one more of them must not tell more than the first did.
+    """
+    n = folded.lengths.size // 2
+    lengths = folded.lengths.astype(np.float32)
+    np.sqrt(lengths[:n], out=lengths[:n])
+    lengths[n:] *= 0.5
+    return np.reciprocal(lengths)
+
+
+EVIDENCE_SCALE: Final = 0.5
+"""What a row of evidence is multiplied by, whatever the length of the text."""
+
+EVIDENCE_CODES: Final = np.array(
+    [[EVIDENCE + 0x10 * what + level for level in range(1, LEVELS)] for what in (HIDDEN_LETTERS, LOOKALIKES)], np.uint32
+)
+"""Every code of evidence. Training leaves none of their rows below 0: to hide never lowers a score."""
+
+
+def evidence_rows(codes: NDArray[np.uint32], bits: int) -> NDArray[np.intp]:
+    """The row of each code of evidence; what is 0 has none."""
+    return rows(codes * _SPREAD[0], bits)
+
+
+_EVIDENCE: Final = {HIDDEN_LETTERS: "hidden", LOOKALIKES: "alike", DENSE_MARKS: "marks"}
 
 
 def spell(codes: Sequence[int]) -> str:
-    """An n-gram as a person may read it: ``^`` and ``$`` for the edges of the text, ``0`` for a digit."""
+    """An n-gram as a person may read it.
+
+    ``^`` and ``$`` are the edges of the text, ``0`` is a digit. A mark, which is read apart from the letters, follows
+    the class of what it stood behind (``a``, ``0``, ``中`` or ``_``), and ``⟨hidden 3⟩`` is evidence and its level.
+    """
     inside = [code for code in codes if code != EDGE]
     before = "^" if codes[0] == EDGE else ""
     after = "$" if codes[-1] == EDGE and inside else ""
-    return before + "".join("0" if code > RUN else chr(code) for code in inside) + after
+    return before + "".join(map(_spell, inside)) + after
+
+
+def _spell(code: int) -> str:
+    if code >= MARK:
+        return "_a0中"[code >> BEHIND & 3] + chr(code & (1 << BEHIND) - 1)
+    if code >= EVIDENCE:
+        what, level = divmod(code - EVIDENCE, 0x10)
+        return f"⟨{_EVIDENCE[what]} {level}⟩"
+    return "0" if code > RUN else chr(code)

@@ -2,7 +2,7 @@
 
 A model is two linear heads over the same hashed n-grams: one weight a row for *is it commercial*, one
 row of ``len(KINDS)`` weights for *what kind of text is it*. The table of the first is one megabyte, so it
-stays in the cache of a core; that, and no Python per character, is what makes a text cost a microsecond.
+stays in the cache of a core; that, and no Python per character, is what makes a text cost microseconds.
 """
 
 import hashlib
@@ -27,12 +27,14 @@ from smsc_filter.classifier.manifest import (
     read_manifest,
     read_octets,
 )
-from smsc_filter.classifier.normalise import MARGIN, Folded, fold
+from smsc_filter.classifier.normalise import Folded, fold
 
 __all__ = ["KINDS", "Contribution", "ModelError", "Scorer", "Scores", "Weights", "write_weights"]
 
 BATCH: Final = 256
 """Texts scored at once; more are cut into pieces, so that the arrays between stay in the cache."""
+
+_MOST: Final = np.float32(80)
 
 _COMMERCIAL_KINDS: Final = np.isin(KINDS, ("commercial", "fraud"))
 
@@ -118,6 +120,8 @@ class Scorer:
 
     def score(self, texts: Sequence[str]) -> Scores:
         """Score n texts as a subscriber reads them, parts joined, not yet normalised."""
+        if 0 < len(texts) <= BATCH:
+            return Scores(*self._score(fold(texts)))
         scores = Scores(np.empty(len(texts), np.float32), np.empty(len(texts), np.uint8))
         for start in range(0, len(texts), BATCH):
             piece = slice(start, start + BATCH)
@@ -136,13 +140,17 @@ class Scorer:
         (``most`` large enough) the contributions and ``bias`` add up to the log-odds exactly.
         """
         folded = fold([text])
-        scale = float(features.scales(folded)[0])
+        scale = np.repeat(features.scales(folded), folded.lengths)
         codes = folded.codes.tolist()
         sums: defaultdict[str, float] = defaultdict(float)
         for length, hashes in enumerate(features.hash_grams(folded), 1):
-            weights = self._weights.commercial[features.rows(hashes, features.ROW_BITS)]
+            weights = self._weights.commercial[features.rows(hashes, features.ROW_BITS)] * scale
             for place, weight in enumerate(weights.tolist()):
-                sums[features.spell(codes[place : place + length])] += weight * scale
+                sums[features.spell(codes[place : place + length])] += weight
+        evidence = folded.evidence[folded.evidence > 0]
+        weights = self._weights.commercial[features.evidence_rows(evidence, features.ROW_BITS)]
+        for code, weight in zip(evidence.tolist(), weights.tolist(), strict=True):
+            sums[features.spell([code])] += weight * features.EVIDENCE_SCALE
         largest = sorted(sums.items(), key=lambda item: (-abs(item[1]), item[0]))
         return [Contribution(*item) for item in largest[:most]]
 
@@ -153,8 +161,8 @@ class Scorer:
 
     def _score(self, folded: Folded) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         log_odds, kinds = self._sum(folded)
-        # Clipped, since exp overflows float32 beyond 88; the score is 0 or 1 to the last bit long before.
-        score = np.reciprocal(1 + np.exp(-np.clip(log_odds, -80, 80)))
+        # Bounded, since exp overflows float32 beyond 88; the score is 0 or 1 to the last bit long before.
+        score = np.reciprocal(1 + np.exp(np.maximum(np.minimum(-log_odds, _MOST), -_MOST)))
         kinds[(score >= 0.5)[:, None] != _COMMERCIAL_KINDS] = -np.inf
         return score, kinds.argmax(axis=1).astype(np.uint8)
 
@@ -162,19 +170,20 @@ class Scorer:
         """Log-odds of *commercial*, shape (n,), and of each kind, shape (n, kinds)."""
         weights = self._weights
         scale = features.scales(folded)
-        places = folded.codes.size - MARGIN
-        log_odds = np.zeros(places, np.float32)
+        hashes = features.hash_grams(folded)
+        log_odds = np.add.reduce(weights.commercial.take(features.rows(hashes, features.ROW_BITS)), axis=0)
+        sums = np.add.reduceat(log_odds, folded.starts) * scale
+        n = scale.size // 2  # letters and marks of a text lie apart
+        commercial = sums[:n] + sums[n:] + weights.commercial_bias
+        if np.count_nonzero(folded.evidence):
+            evidence = weights.commercial.take(features.evidence_rows(folded.evidence, features.ROW_BITS))
+            commercial += features.EVIDENCE_SCALE * np.where(folded.evidence, evidence, 0).sum(axis=0)
         kinds = np.zeros((scale.size, len(KINDS)), np.float32)
-        for length, hashes in enumerate(features.hash_grams(folded), 1):
-            log_odds += weights.commercial.take(features.rows(hashes, features.ROW_BITS))
-            if length in features.KIND_LENGTHS:
-                rows = weights.kind.take(features.rows(hashes, features.KIND_ROW_BITS), axis=0)
-                kinds += np.add.reduceat(rows, folded.starts, axis=0)
-        sums = np.add.reduceat(log_odds, folded.starts)
-        return (
-            sums * scale + weights.commercial_bias,
-            kinds * scale[:, None] + weights.kind_bias,
-        )
+        for length in features.KIND_LENGTHS:
+            rows = features.rows(hashes[length - 1], features.KIND_ROW_BITS)
+            kinds += np.add.reduceat(weights.kind.take(rows, axis=0), folded.starts, axis=0)
+        kinds *= scale[:, None]
+        return commercial, kinds[:n] + kinds[n:] + weights.kind_bias
 
 
 def write_weights(weights: Weights, path: Path) -> str:

@@ -23,7 +23,7 @@ UNSEEN: Final = "unseen.npz"
 """What training keeps for whoever compares models; the service does not read it."""
 
 KEPT: Final = 8
-"""Earlier models kept; a model is two megabytes."""
+"""Earlier models kept; a model is three megabytes."""
 
 How = Literal["promotion", "rollback"]
 """What replaced a model. Going back never leads to one that was itself gone back from."""

@@ -55,7 +55,7 @@ def sketch(texts: Sequence[str]) -> list[bytes]:
     folded = fold([_LINK.sub(" ", text) for text in texts])
     kept = _letters().take(folded.codes, mode="clip")
     kept[folded.codes >= 0x110000] = False
-    owner = np.repeat(np.arange(len(texts)), folded.lengths)
+    owner = np.repeat(np.arange(len(texts)), folded.lengths[: len(texts)])
     kept = kept[: len(owner)]
     codes, owner = folded.codes[: len(owner)][kept], owner[kept]
     if not codes.size:

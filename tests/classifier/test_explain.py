@@ -40,5 +40,12 @@ def test_what_speaks_for_and_against_is_told_in_words(scorer: Scorer) -> None:
     assert sum(numbers[:-1]) == pytest.approx(numbers[-1], abs=0.01)
 
 
+def test_what_was_done_to_hide_it_is_told(scorer: Scorer) -> None:
+    said = explain(scorer, "frее ca\u200bsh", 1 << 20)
+    assert {"⟨hidden 1⟩", "⟨alike 1⟩"} <= {part.feature for part in said.parts}
+    assert all(part.log_odds >= 0 for part in said.parts if part.feature.startswith(("⟨hidden", "⟨alike")))
+    assert said.log_odds == pytest.approx(float(scorer.log_odds(["frее ca\u200bsh"])[0]), abs=1e-4)
+
+
 def test_a_text_of_64_kib_is_explained(scorer: Scorer) -> None:
     assert math.isfinite(explain(scorer, "周末大促 " * 13_000).log_odds)

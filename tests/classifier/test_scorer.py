@@ -264,7 +264,12 @@ def test_the_default_model_tells_our_samples_apart(default: Scorer) -> None:
         pytest.param("全场五折，免费领取", "全\u200b场五\u200b折，免\u200b费领取", id="zero-width"),
         pytest.param("FREE entry, call now", "ＦＲＥＥ entry, call now", id="full-width"),
         pytest.param("免费领取红包", "免 费 领 取 红 包", id="blanks"),
+        pytest.param("優惠大酬賓", "优惠大酬宾", id="simplified"),
+        pytest.param("free entry, win cash", "frее entrу, win саsh", id="look-alikes"),
+        pytest.param("free entry to win", "f r e e   e n t r y   t o   w i n", id="letters-set-wide"),
+        pytest.param("加微信领红包", "加V信领红包", id="a-letter-for-a-sound"),
+        pytest.param("call 13800123456", "call ①380012345⑥", id="circled-digits"),
     ],
 )
-def test_a_disguise_changes_nothing(default: Scorer, plain: str, disguised: str) -> None:
-    assert default.score([plain]).score.tolist() == default.score([disguised]).score.tolist()
+def test_a_disguise_never_lowers_a_score(default: Scorer, plain: str, disguised: str) -> None:
+    assert default.score([plain]).score[0] <= default.score([disguised]).score[0] + 1e-6

@@ -13,7 +13,7 @@ from smsc_filter.classifier.versions import UNSEEN
 from smsc_filter.samples import load_samples
 from training.__main__ import main
 from training.prepare import OWN, read_corpus
-from training.train import fit, gram_matrix, train
+from training.train import evidence_matrix, fit, gram_matrix, train
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,21 @@ def test_training_again_leaves_one_file_of_weights(data: Path, tmp_path: Path) -
     assert len(list(tmp_path.glob("weights-*"))) == 1
 
 
+def test_evidence_of_hiding_never_speaks_for_a_text(model: Path) -> None:
+    rows = features.evidence_rows(features.EVIDENCE_CODES, features.ROW_BITS)
+    assert (Scorer.load(model)._weights.commercial[rows] >= 0).all()
+
+
+def test_evaluate_asks_the_model_as_it_was_before_it_learnt_from_the_texts(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--model", str(model), "--data", str(data)]) == 0
+    printed = capsys.readouterr().out
+    assert "flatter" not in printed
+    assert "greetings blocked, threshold person" in printed
+    assert "zh spaced" in printed
+
+
 def test_a_kind_without_texts_is_named(data: Path) -> None:
     samples = [s for s in load_samples() if s.category != "verification"]
     with pytest.raises(ValueError, match="no text of kind verification"):
@@ -93,7 +108,8 @@ def test_a_kind_without_texts_is_named(data: Path) -> None:
 def test_the_matrix_gives_the_scores_of_the_scorer(model: Path) -> None:
     scorer = Scorer.load(model)
     texts = ["", *(sample.text for sample in load_samples())]
-    matrix = gram_matrix(texts, range(1, features.LONGEST + 1), features.ROW_BITS)
+    texts += [f"{text[:9]}\u200b{text[9:]} frее" for text in texts]
+    matrix = gram_matrix(texts, range(1, features.LONGEST + 1), features.ROW_BITS) + evidence_matrix(texts)
     weights = scorer._weights.commercial
     assert matrix @ weights + scorer.bias == pytest.approx(scorer.log_odds(texts), abs=1e-3)
 
