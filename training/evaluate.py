@@ -23,13 +23,20 @@ PERSONAL_OVER: Final = 1 / 2000
 """Share of personal texts that may lie over the threshold for persons. Not none: the corpora of personal
 texts hold a few forwarded advertisements, and none of the greetings may lie over it in any case."""
 
-SERVICE_OVER: Final = 1 / 50
+SERVICE_OVER: Final = 1 / 250
 """Share of transactional texts that may lie over the threshold for services."""
 
-MARGIN: Final = 1.0
+MARGIN: Final = 0.1
 """Log-odds kept between the highest greeting and the threshold for persons."""
 
-LEEWAY: Final = 0.001
+FEW: Final = 1 / 1000
+"""Share of greetings that are left out of ``WIDE_MARGIN``: a single play on words lies far above the others, and that
+margin above it would let pass the offers that people are paid to send."""
+
+WIDE_MARGIN: Final = 1.0
+"""Log-odds kept between the rest of the greetings and the threshold for persons."""
+
+LEEWAY: Final = 0.0005
 """Balanced accuracy given up for a higher threshold for commercial senders: of equals, the one that refuses less."""
 
 
@@ -59,6 +66,7 @@ def choose_thresholds(samples: Sequence[Sample], scores: NDArray[np.float32]) ->
     person = max(
         commercial,
         _raise(_high(greetings, 0.0), MARGIN),
+        _raise(_high(greetings, FEW), WIDE_MARGIN),
         _raise(_high(personal, PERSONAL_OVER), 0.01),
     )
     service = max(_half_way(commercial, person), _raise(_high(transactional, SERVICE_OVER), 0.01))

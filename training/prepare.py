@@ -212,14 +212,16 @@ def _digest(text: str) -> bytes:
 
 WEIGHT: Final = {
     OWN: 16.0,
-    "greetings": 12.0,  # blocking a greeting is the failure that must not happen
+    "greetings": 36.0,  # blocking a greeting is the failure that must not happen
     "mudou": 4.0,  # the one Chinese source with advertisements and notices side by side
     "india_bank": 3.0,
     "india_spam": 3.0,
     "uci": 2.0,
     "smishing5971": 2.0,
     "turkish": 2.0,
+    "nus_zh": 3.0,
     "indonesian_v1": 2.0,
+    "zh800k": 1.5,
     "fbs": 1.5,
     "ina_reported": 0.5,
     "swahili": 0.5,

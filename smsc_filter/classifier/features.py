@@ -25,7 +25,10 @@ from smsc_filter.classifier.normalise import (
     LOOKALIKES,
     MARGIN,
     MARK,
+    MAX_CHARACTERS,
+    MOST_MARKS,
     RUN,
+    SEAM,
     Folded,
 )
 
@@ -45,6 +48,19 @@ KIND_ROWS: Final = 1 << KIND_ROW_BITS
 
 KIND_LENGTHS: Final = (2,)
 """Lengths of the n-grams that tell the kind: its rows are six times as wide, so it reads fewer."""
+
+LONG: Final = 160
+"""Characters of a text, margin included, beyond which it counts as a text of so many."""
+
+MANY_MARKS: Final = 10
+"""Marks of a text beyond which they count for less: which they are then tells of a disguise more than of a text."""
+
+_LETTER_SCALES: Final = np.array(
+    [1 / max(length**0.5, length / LONG**0.5, 1) for length in range(MARGIN + MAX_CHARACTERS + 1)], np.float32
+)
+_MARK_SCALES: Final = np.array(
+    [2 / max(length, length**2 / (SEAM + MANY_MARKS), 1) for length in range(SEAM + MOST_MARKS + 1)], np.float32
+)
 
 # Odd multipliers spread the hash over its high bits, which number the row (Knuth, TAOCP vol. 3,
 # section 6.4); one for each length, so that no two lengths share their collisions.
@@ -79,13 +95,14 @@ def rows(hashes: NDArray[np.uint32], bits: int) -> NDArray[np.intp]:
 def scales(folded: Folded) -> NDArray[np.float32]:
     """Shape (2 n,): what the sum over the rows of the letters, then of the marks, of each text is multiplied by.
 
-    Twice the mean for marks: one more of them must not tell more than the first did.
+    Twice the mean for marks: one more of them must not tell more than the first did. From ``LONG`` characters on the
+    mean of the letters too: what is said a hundred times tells no more than what is said as often in one SMS.
     """
     n = folded.lengths.size // 2
-    lengths = folded.lengths.astype(np.float32)
-    np.sqrt(lengths[:n], out=lengths[:n])
-    lengths[n:] *= 0.5
-    return np.reciprocal(lengths)
+    scale = np.empty(2 * n, np.float32)
+    _LETTER_SCALES.take(folded.lengths[:n], out=scale[:n], mode="clip")
+    _MARK_SCALES.take(folded.lengths[n:], out=scale[n:], mode="clip")
+    return scale
 
 
 EVIDENCE_SCALE: Final = 0.5

@@ -235,7 +235,7 @@ class _Batch:
     def _drop_hidden(self) -> None:
         """Drop what no one sees, and tell letters of other scripts in the midst of Latin ones."""
         codes, traits = self.codes, self.traits
-        rare = np.flatnonzero(traits & _RARE)
+        rare = _places(traits & _RARE)
         unseen = rare[codes[rare] >= _HIDDEN]
         if unseen.size:
             # Between symbols a joiner makes one emoji of several; behind a letter it only parts letters.
@@ -246,7 +246,7 @@ class _Batch:
             kept[unseen] = False
             self._keep(kept)
             codes, traits = self.codes, self.traits
-            rare = np.flatnonzero(traits & _RARE)
+            rare = _places(traits & _RARE)
         if rare.size:
             # A word of another script is written in its own letters; mixed with Latin ones it is a disguise.
             honest = traits & (_RARE | _LATIN) == _LATIN
@@ -262,11 +262,11 @@ class _Batch:
         inside = traits[:-3] & sign[1:-2] & (traits[2:-1] | (sign[2:-1] & traits[3:])) & _LATIN
         if not np.count_nonzero(inside):
             return
-        hits = np.flatnonzero(inside)
+        hits = _places(inside)
         word = traits & (_LATIN | _DIGIT | _SIGN) != 0
         begins, lengths = _runs(word)
         asked = begins.searchsorted(hits, "right") - 1
-        asked = asked[np.flatnonzero(np.diff(asked, prepend=-1))]
+        asked = asked[_places(np.diff(asked, prepend=-1))]
         begins, lengths = begins[asked], lengths[asked]
         starts = _starts(lengths)
         places = np.repeat(begins - starts, lengths) + np.arange(int(lengths.sum()))
@@ -290,7 +290,7 @@ class _Batch:
     def _take_marks(self) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
         """Take the marks out of the midst of the letters: all of them, and how many those of each text are."""
         lettered = (self.traits & _MARK) == 0
-        places = np.flatnonzero(~lettered)
+        places = _places(~lettered)
         counts = self._count(places)
         marks = self.codes.take(places) + _CLASS.take(self.traits.take(places - 1))
         self._keep(lettered)
@@ -299,8 +299,9 @@ class _Batch:
     def _drop_blanks(self) -> None:
         """Drop blanks beside ideographs and edges, repeated ones, and those of a row of single letters."""
         apart = self.traits & _BLANK
-        single = np.flatnonzero(apart[1:-1] < (apart[:-2] & apart[2:]))
-        if single.size > _SINGLES:
+        single = _places(apart[1:-1] < (apart[:-2] & apart[2:]))
+        # So many singles in a row lie close: not worth more looks otherwise, and chat has many that do not.
+        if single.size > _SINGLES and (single[_SINGLES:] - single[:-_SINGLES]).min() <= 4 * _SINGLES:
             self._join(single + 1)
         repeated = 1
         while repeated:
@@ -318,7 +319,7 @@ class _Batch:
         steps = np.zeros(single.size + 1, np.bool_)
         steps[1:-1] = (gaps < 4) | ((gaps == 4) & (self.traits[single[:-1] + 2] & (_BLANK | _WIDE) == _BLANK))
         lengths = _runs(steps)[1]
-        row = np.flatnonzero(steps)[np.repeat(lengths >= _SINGLES, lengths)] - 1
+        row = _places(steps)[np.repeat(lengths >= _SINGLES, lengths)] - 1
         gone = single[row[gaps[row] == 2]] + 1
         if gone.size:
             self.hidden = self.hidden + self._count(gone)
@@ -329,7 +330,7 @@ class _Batch:
     def _read_homophones(self) -> None:
         """``V信`` is 微信, ``扣扣`` sounds like QQ, and four numerals in a row are a number."""
         codes, traits = self.codes, self.traits
-        spoken = np.flatnonzero(traits & _SPOKEN)
+        spoken = _places(traits & _SPOKEN)
         said = codes.take(spoken)
         numeral = spoken[said >= _NUMERAL]
         if numeral.size < spoken.size:
@@ -357,7 +358,7 @@ class _Batch:
         # Every text begins and ends in a margin, so runs begin and end inside the array.
         lengths = _runs(digit)[1]
         if lengths.size:
-            self.codes[np.flatnonzero(digit)] = _RUNS.take(np.repeat(lengths, lengths), mode="clip")
+            self.codes[_places(digit)] = _RUNS.take(np.repeat(lengths, lengths), mode="clip")
 
     def _assemble(self, marks: NDArray[np.uint32], counts: NDArray[np.intp]) -> Folded:
         """The letters of all texts, and behind them evidence and marks of all texts."""
@@ -415,6 +416,11 @@ def _interleave(seams: NDArray[np.uint32], marks: NDArray[np.uint32], counts: ND
     return joined
 
 
+def _places(which: NDArray[np.generic]) -> NDArray[np.intp]:
+    """Where something is not 0: ``flatnonzero`` without what that asks of its argument, which a lone text feels."""
+    return which.nonzero()[0]
+
+
 def _starts(lengths: NDArray[np.intp]) -> NDArray[np.intp]:
     starts = np.zeros_like(lengths)
     np.cumsum(lengths[:-1], out=starts[1:])
@@ -423,7 +429,7 @@ def _starts(lengths: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def _runs(which: NDArray[np.generic]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Where runs begin, and how long they are; neither the first nor the last place is in one."""
-    turns = np.flatnonzero(which[1:] != which[:-1])
+    turns = _places(which[1:] != which[:-1])
     begins = turns[0::2]
     return begins + 1, turns[1::2] - begins
 
