@@ -23,7 +23,7 @@ PERSONAL_OVER: Final = 1 / 2000
 """Share of personal texts that may lie over the threshold for persons. Not none: the corpora of personal
 texts hold a few forwarded advertisements, and none of the greetings may lie over it in any case."""
 
-SERVICE_OVER: Final = 1 / 250
+SERVICE_OVER: Final = 1 / 50
 """Share of transactional texts that may lie over the threshold for services."""
 
 MARGIN: Final = 0.1

@@ -161,8 +161,8 @@ class Scorer:
 
     def _score(self, folded: Folded) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         log_odds, kinds = self._sum(folded)
-        # Bounded, since exp overflows float32 beyond 88; the score is 0 or 1 to the last bit long before.
-        score = np.reciprocal(1 + np.exp(np.maximum(np.minimum(-log_odds, _MOST), -_MOST)))
+        # Bounded, since exp overflows float32 beyond 88; the score is 0 to the last bit long before.
+        score = np.reciprocal(1 + np.exp(np.minimum(-log_odds, _MOST)))
         kinds[(score >= 0.5)[:, None] != _COMMERCIAL_KINDS] = -np.inf
         return score, kinds.argmax(axis=1).astype(np.uint8)
 

@@ -107,7 +107,7 @@ def test_a_threshold_is_moved_with_a_what_if_saved_and_taken_back(
     relay: Relay, connect: Connect, chromium: Browser, people: None
 ) -> None:
     esme = connect(relay, SHOP)
-    wish, numbers = "祝您新年快乐，万事如意", iter(range(8613700000000, 8613700009999))
+    wish, numbers = "感谢您一年来的支持，祝您新年快乐", iter(range(8613700000000, 8613700009999))
 
     def passes() -> bool:
         return esme.submit(SHOP_SENDER, str(next(numbers)).encode(), wish) == 0

@@ -189,7 +189,7 @@ def test_without_a_curve_of_the_model_labelled_messages_draw_one(world: World, s
     tried = re.search(r'data-says="threshold-person">(.*?)</p>', page)
     assert tried is not None
     assert "100.0 % of commercial texts caught, 0.00 % of other texts" in tried[1]
-    assert "holds now · From 0.9623 on" in page
+    assert f"holds now · From {read_manifest(DEFAULT).thresholds['person']} on" in page
 
 
 def test_answers_are_read_of_their_model_alone(folder: Path) -> None:

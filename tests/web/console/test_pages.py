@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from smsc_filter.classifier.manifest import read_manifest
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.records.audit import changes
 from smsc_filter.records.consents import ConsentEvent
@@ -21,9 +22,11 @@ from smsc_filter.records.users import Role
 from smsc_filter.records.whitelist import entries
 from smsc_filter.state.rules import TABLE, read_rules
 from smsc_filter.web.console.words import CAUSES, CHECKS
+from tests.classifier.models import DEFAULT
 from tests.web.conftest import NOW, World
 from tests.web.console.conftest import GREETING, HOSTILE, SignIn, decision_row, put_decisions
 
+SERVED = read_manifest(DEFAULT).thresholds
 SMALL_TABLES = "{p0}small-tables"
 
 
@@ -193,7 +196,12 @@ def test_a_threshold_is_tried_saved_and_taken_back(world: World, sign_in: SignIn
     assert "6 messages: 1 commercial now" in tried.text
     assert "6 with 0.8" in tried.text
     assert newest_rules(world.engine).version == 0
-    form = {"threshold.person": "0.8", "threshold.commercial": "0.6", "cap.person.hour": "50", "cap.person.day": "300"}
+    form = {
+        "threshold.person": "0.8",
+        "threshold.commercial": str(SERVED["commercial"]),
+        "cap.person.hour": "50",
+        "cap.person.day": "300",
+    }
     saved = person.post("/rules", **form, based_on="0", reason="before the festival")
     assert saved.status_code == 303, saved.text
     tuning = newest_rules(world.engine)
