@@ -208,7 +208,7 @@ def _commercial_matrix(samples: Sequence[Sample]) -> csr_matrix:
 
 
 def rarities(matrix: csr_matrix) -> NDArray[np.float32]:
-    """What each row of the table is scaled by while it is learnt, and its weight afterwards: its inverse document frequency.
+    """What each row is scaled by while it is learnt, and its weight afterwards: its inverse document frequency.
 
     The penalty then weighs less on what few texts hold and more on what most do; serving costs the same.
 
