@@ -64,6 +64,7 @@ async def run_web(settings: Settings, control: socket.socket) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=list(settings.web.proxies),
             limit_concurrency=MOST_REQUESTS,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=round(DRAIN_SECONDS),

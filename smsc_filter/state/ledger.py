@@ -259,7 +259,7 @@ class Ledger:
             for index in of_parts:
                 part = parts[index]
                 names.append(self._parts_key(partition, part))
-                arguments += (part.part.number, bytes((part.data_coding,)) + part.octets)
+                arguments += (part.part.number, part.part.total, bytes((part.data_coding,)) + part.octets)
             answer = await self._call(self._look_up, names, arguments)
             for index, value in zip(asked, answer, strict=False):
                 if value is None:

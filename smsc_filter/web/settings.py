@@ -21,6 +21,10 @@ class WebSettings:
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
+    proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks of reverse proxies: who comes from there is who its X-Forwarded-For and -Proto say. Limits by address
+    count that one."""
+
     request_seconds: Annotated[float, Field(gt=0)] = 30.0
     """Longest wait for an answer, and for the next octets of a request."""
 
@@ -44,6 +48,10 @@ class WebSettings:
 
     sign_in_failures_a_name: Annotated[int, Field(ge=1)] = 10
     """Wrong passwords for one name within a quarter of an hour before nobody may try it."""
+
+    def __post_init__(self) -> None:
+        for network in self.proxies:
+            ipaddress.ip_network(network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

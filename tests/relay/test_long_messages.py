@@ -162,6 +162,8 @@ def test_an_advertisement_in_parts_needs_consent_like_any_other(smsc: Smsc, rela
     assert [esmes[0].ask(part).command_status for part in parts] == [NO_CONSENT] * len(parts)
     assert not smsc.requests()
     assert len(relay.decisions(recipient, len(parts))) == len(parts)
+    relay.consents(f"{recipient},shop-ltd,granted")
+    assert [esmes[0].ask(part).command_status for part in parts] == [ROK] * len(parts), "and is judged anew"
     agreed, parts = in_parts(udh_16, pieces, DataCoding.UCS2)
     relay.consents(f"{agreed},shop-ltd,granted")
     assert [esmes[1].ask(part).command_status for part in parts] == [ROK] * len(parts)

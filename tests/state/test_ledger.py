@@ -132,6 +132,41 @@ def test_a_refused_part_refuses_the_others(open_ledger: OpenLedger) -> None:
     asyncio.run(scenario())
 
 
+def test_a_refused_message_that_comes_again_is_judged_anew(open_ledger: OpenLedger) -> None:
+    """Its sender may be short of a quota no more, its recipient may have agreed since."""
+
+    async def scenario() -> None:
+        async with open_ledger() as ledger:
+            await ledger.look_up([], [part(1, b"one"), part(2, b"two")])
+            await ledger.refuse_parts([(part(2, b"two"), Cause.QUOTA_SPENT)])
+            _, known = await ledger.look_up([], [part(2, b"two")])
+            assert known == [KnownParts({1: (8, b"one"), 2: (8, b"two")}, None)]
+
+            # In other words too, and with all that came of it: some of that may have reached the recipient.
+            await ledger.refuse_parts([(part(2, b"two"), Cause.QUOTA_SPENT)])
+            _, known = await ledger.look_up([], [part(2, b"too")])
+            assert known == [KnownParts({1: (8, b"one"), 2: (8, b"too")}, None)]
+
+    asyncio.run(scenario())
+
+
+def test_another_message_under_the_reference_of_a_refused_one_has_nothing_to_do_with_it(
+    open_ledger: OpenLedger,
+) -> None:
+    """There are 256 references, and some senders use but one."""
+
+    async def scenario() -> None:
+        async with open_ledger() as ledger:
+            await ledger.look_up([], [part(1, b"one"), part(2, b"two"), part(3, b"three")])
+            await ledger.refuse_parts([(part(1, b"one"), Cause.NO_CONSENT)])
+            _, known = await ledger.look_up([], [part(1, b"your code")])
+            assert known == [KnownParts({1: (8, b"your code")}, None)]
+            _, known = await ledger.look_up([], [part(2, b"is 1234")])
+            assert known == [KnownParts({1: (8, b"your code"), 2: (8, b"is 1234")}, None, counts=False)]
+
+    asyncio.run(scenario())
+
+
 def test_parts_are_forgotten_in_time(client: Redis, open_ledger: OpenLedger) -> None:
     async def scenario() -> None:
         async with open_ledger(remember_parts=60.0) as ledger:

@@ -50,6 +50,23 @@ def token(relay: Relay, *options: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {done.stdout.splitlines()[0]}"}
 
 
+def test_limits_by_address_count_who_comes_through_a_proxy(smsc: Smsc, start_relay: StartRelay) -> None:
+    def statuses(proxies: list[str], comers: list[str]) -> list[int]:
+        relay = start_relay(smsc.port, web={"failures_a_minute": 2, "proxies": proxies})
+        with browser(relay) as web:
+            return [
+                web.get(
+                    "/api/v1/imports", headers={"Authorization": "Bearer wrong", "X-Forwarded-For": comer}
+                ).status_code
+                for comer in comers
+            ]
+
+    comers = ["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"]
+    assert statuses(["127.0.0.1/32"], comers) == [401, 401, 429, 401]
+    # What anybody may write into a header is not believed of anybody.
+    assert statuses(["198.51.100.0/24"], comers) == [401, 401, 429, 429]
+
+
 def test_a_grant_over_the_api_lets_pass_and_a_withdrawal_stops(relay: Relay, connect: Connect) -> None:
     esme = connect(relay, SHOP)
     to = RECIPIENT.encode()

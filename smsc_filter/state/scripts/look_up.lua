@@ -4,11 +4,12 @@
 -- ARGV: number of questions, milliseconds a long message is remembered, what the keys of sketches begin
 --       with, milliseconds a sketch is remembered, then
 --       a question: the field, the sketch of a commercial text or "";
---       a part: its number, its data_coding as one octet and its octets.
+--       a part: its number, how many parts its message has, its data_coding as one octet and its octets.
 -- Returns the consents in order, nil where there is none, and where the recipient has not agreed and texts
 -- are remembered: {consent, their sketches}; then for each part: whether it is the first of its message to come
 -- or comes again (1 or 0), and all that is known of the message as a flat list of field, value, ...; field "x"
--- is the cause of a refusal.
+-- is the cause of a refusal. A part of a refused message that comes again is judged anew; in other words, once the
+-- message was whole, it begins another one under the same reference.
 --
 -- The key of sketches is made here, not among KEYS: it has the hash tag of the others and few messages need it.
 
@@ -48,10 +49,16 @@ for i = 1, questions do
 end
 -- All parts of the batch first: those that come together are judged with each other's text.
 for i = questions + 1, #KEYS do
-  local again = redis.call('HSET', KEYS[i], ARGV[argument + 1], ARGV[argument + 2]) == 0
-  known[i] = (again or redis.call('HLEN', KEYS[i]) == 1) and 1 or 0
-  redis.call('PEXPIRE', KEYS[i], remember)
-  argument = argument + 2
+  local key, number, octets = KEYS[i], ARGV[argument + 1], ARGV[argument + 3]
+  local before = redis.call('HGET', key, number)
+  if before and redis.call('HDEL', key, 'x') == 1 and before ~= octets
+    and redis.call('HLEN', key) == tonumber(ARGV[argument + 2]) then
+    redis.call('DEL', key)
+  end
+  redis.call('HSET', key, number, octets)
+  known[i] = (before or redis.call('HLEN', key) == 1) and 1 or 0
+  redis.call('PEXPIRE', key, remember)
+  argument = argument + 3
 end
 for i = questions + 1, #KEYS do
   known[i] = { known[i], redis.call('HGETALL', KEYS[i]) }
