@@ -10,15 +10,11 @@ has written in between: no time-out helps.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import as_file, files
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -30,14 +26,17 @@ from sqlalchemy.exc import (
 
 from smsc_filter.records.errors import RecordsError, SqlUnavailable
 
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
 FILE_NAME: Final = "records.sqlite3"
 DIALECTS: Final = ("sqlite", "postgresql")
 
 BUSY_SECONDS: Final = 30.0
 """Longest wait for another writer, since SQLite has room for one; 5,000 rows hold it for some 20 ms."""
 
-# Any number does, as long as no other application on the same database takes it.
-_MIGRATION_LOCK = 0x736D7363
+REVISION: Final = "0011"
+"""Of the tables as this version needs them: the newest of ``migrations``."""
 
 
 def open_database(url: str, data_dir: Path) -> Engine:
@@ -62,10 +61,12 @@ def open_database(url: str, data_dir: Path) -> Engine:
     if engine.dialect.name == "sqlite":
         _listen_sqlite(engine)
     try:
-        _upgrade(engine)
-    except CommandError as error:
+        if not _is_current(engine):
+            # Half a second of Alembic: most starts find the tables as they are and go without.
+            import_module("smsc_filter.records.upgrade").upgrade(engine)
+    except RecordsError as error:
         engine.dispose()
-        raise RecordsError(f"records.database_url {shown}: made by another version of smsc-filter: {error}") from error
+        raise RecordsError(f"records.database_url {shown}: {error}") from error
     except SqlUnavailable as error:
         engine.dispose()
         raise SqlUnavailable(f"records.database_url {shown}: {error}") from error
@@ -99,11 +100,20 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """An INSERT in the dialect of the database, which both have ``on_conflict_do_...`` for.
+
+    A dialect is imported when it is asked for: that of PostgreSQL costs a start a tenth of a second.
+    """
+    made: sqlite.Insert | postgresql.Insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(
+        table
+    )
+    return made
+
+
+def insert_new(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
     """An INSERT that leaves a row alone whose key is there already."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+    return insert(connection, table).on_conflict_do_nothing()
 
 
 @contextmanager
@@ -156,12 +166,10 @@ def _listen_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
 
 
-def _upgrade(engine: Engine) -> None:
-    """Run what migrations are missing, in one transaction that holds off whoever else would do the same."""
-    with as_file(files("smsc_filter.records") / "migrations") as scripts, writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        config = Config()
-        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+def _is_current(engine: Engine) -> bool:
+    """Whether the tables are those of this version; what is wrong with a database is for ``upgrade`` to find."""
+    try:
+        with engine.connect() as connection:
+            return connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [REVISION]
+    except SQLAlchemyError:
+        return False

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Table, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from smsc_filter.policy.record import COLUMNS, DecisionRow
-from smsc_filter.records.database import reading
+from smsc_filter.records.database import insert, reading
 from smsc_filter.records.tables import verdict_hours, verdict_minutes
 
 MINUTE_MS: Final = 60_000
@@ -63,8 +62,7 @@ def _add(connection: Connection, table: Table, counts: Counter[tuple[Any, ...]])
     if not counts:
         return
     names = [column.name for column in table.columns]
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement: Any = insert(table)
+    statement: Any = insert(connection, table)
     statement = statement.on_conflict_do_update(
         index_elements=names[:-1], set_={"count": table.c["count"] + statement.excluded["count"]}
     )

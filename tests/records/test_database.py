@@ -6,15 +6,17 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, text
 
 from smsc_filter.policy.record import COLUMNS
-from smsc_filter.records.database import FILE_NAME, open_database, reading, writing
+from smsc_filter.records.database import FILE_NAME, REVISION, open_database, reading, writing
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.tables import decisions, metadata, owners
 
@@ -129,3 +131,12 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(RecordsError, match="made by another version"):
         open_database("", tmp_path)
+
+
+def test_a_start_knows_the_newest_migration_without_alembic(tmp_path: Path) -> None:
+    with as_file(files("smsc_filter.records") / "migrations") as scripts:
+        assert ScriptDirectory(str(scripts)).get_current_head() == REVISION
+    open_database("", tmp_path).dispose()
+    again = "import sys, pathlib; from smsc_filter.records.database import open_database;"
+    again += "open_database('', pathlib.Path(sys.argv[1])); sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", again, str(tmp_path)], check=False).returncode == 0
