@@ -134,6 +134,7 @@ def test_the_level_of_the_log_is_no_setting_of_the_file(file: Path) -> None:
         "accounts.0: password_hash is not scrypt$n$r$p$salt$digest", id="hash",
     ),
     pytest.param(ACCOUNT + 'allow_from = ["10.0.0.1/8"]', "accounts.0.allow_from.0", id="network"),
+    pytest.param('[web]\nproxies = ["10.0.0.1/8"]', "web: 10.0.0.1/8 has host bits set", id="network-of-proxies"),
     pytest.param("accounts = 3", "accounts = ...: input should be a valid tuple", id="no-list"),
     pytest.param("listen = 3", "listen = 3: input should be", id="no-section"),
     pytest.param("[listen\nport = 1", "is not TOML: ", id="not-toml"),

@@ -24,6 +24,7 @@ from smsc_filter.classifier.versions import install, replace_model
 from smsc_filter.samples import Sample
 from smsc_filter.samples.labels import Case, read_cases
 from training import prepare
+from training.goals import shortest_seconds
 from training.unseen import Unseen
 
 __all__ = ["Gate", "NotPromotedError", "ask", "install", "promote"]
@@ -272,7 +273,7 @@ def _speed_gate(what: str, candidate: Scorer, served: Scorer, batches: Sequence[
     order = (candidate, served)
     ratios = np.empty(PAIRS)
     for pair in range(PAIRS):
-        spent = {scorer: _seconds(scorer, batches) for scorer in (order if pair % 2 else order[::-1])}
+        spent = {scorer: shortest_seconds(scorer, batches, RUNS) for scorer in (order if pair % 2 else order[::-1])}
         ratios[pair] = spent[candidate] / spent[served]
     chance = np.random.default_rng(1993)
     medians = np.median(chance.choice(ratios, (RESAMPLES, PAIRS)), axis=1)
@@ -283,13 +284,3 @@ def _speed_gate(what: str, candidate: Scorer, served: Scorer, batches: Sequence[
         f"<= {1 + SLOWER:g} x the time served, less noise",
         f"{float(np.median(ratios)):.2f} x (at best {at_best:.2f} x)",
     )
-
-
-def _seconds(scorer: Scorer, batches: Sequence[Sequence[str]]) -> float:
-    runs = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        for batch in batches:
-            scorer.score(batch)
-        runs.append(time.perf_counter() - start)
-    return min(runs)

@@ -2,7 +2,8 @@
 
 Every place of a folded batch begins one n-gram of each length up to ``LONGEST``. A rolling hash gives
 its number, the number gives its row in the table of weights. A text's score is the sum of its rows
-divided by the square root of its length: about what L2-normalised counts give, without having to count.
+divided by the square root of its length, about what L2-normalised counts give, without having to count; long texts
+and marks count for less (see ``scales``).
 
 Nothing here is stored per n-gram, so no text of the training data can be read out of a model.
 Signatures, links, prices, opt-out phrases and the edges of a text are n-grams too (see ``normalise``), and so are

@@ -10,11 +10,11 @@ has written in between: no time-out helps.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -25,9 +25,6 @@ from sqlalchemy.exc import (
 )
 
 from smsc_filter.records.errors import RecordsError, SqlUnavailable
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
 
 FILE_NAME: Final = "records.sqlite3"
 DIALECTS: Final = ("sqlite", "postgresql")
@@ -63,7 +60,9 @@ def open_database(url: str, data_dir: Path) -> Engine:
     try:
         if not _is_current(engine):
             # Half a second of Alembic: most starts find the tables as they are and go without.
-            import_module("smsc_filter.records.upgrade").upgrade(engine)
+            from smsc_filter.records.upgrade import upgrade
+
+            upgrade(engine)
     except RecordsError as error:
         engine.dispose()
         raise RecordsError(f"records.database_url {shown}: {error}") from error
@@ -100,18 +99,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """An INSERT in the dialect of the database, which both have ``on_conflict_do_...`` for.
-
-    A dialect is imported when it is asked for: that of PostgreSQL costs a start a tenth of a second.
-    """
-    made: sqlite.Insert | postgresql.Insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(
-        table
-    )
-    return made
+def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT in the dialect of the database: both know ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def insert_new(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that leaves a row alone whose key is there already."""
     return insert(connection, table).on_conflict_do_nothing()
 
@@ -167,9 +160,8 @@ def _listen_sqlite(engine: Engine) -> None:
 
 
 def _is_current(engine: Engine) -> bool:
-    """Whether the tables are those of this version; what is wrong with a database is for ``upgrade`` to find."""
-    try:
-        with engine.connect() as connection:
-            return connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [REVISION]
-    except SQLAlchemyError:
-        return False
+    """Whether the tables are those of this version."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        return connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [REVISION]
