@@ -8,6 +8,8 @@ SQLite takes it at the first change, and a transaction that has read before then
 has written in between: no time-out helps.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,7 +150,7 @@ def _listen_sqlite(engine: Engine) -> None:
         # sqlite3 would begin transactions by itself, late and never for DDL; ``_begin`` does it instead.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         # What is committed here leaves the stream, so it must survive a power cut: FULL. NORMAL would save
         # one fsync a transaction, about 1 ms for thousands of rows.
         connection.execute("PRAGMA synchronous = FULL")
@@ -157,6 +159,23 @@ def _listen_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log, as it stays from then on.
+
+    Two processes that make the file at the same moment each read it and each want it alone: SQLite refuses
+    one of them at once, whatever the time limit, so that one asks again.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def _is_current(engine: Engine) -> bool:

@@ -6,6 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -65,6 +67,23 @@ def test_processes_that_start_at_once_share_one_set_of_tables(tmp_path: Path) ->
         assert process.stdin is not None
         process.stdin.close()
     assert [process.wait(60) for process in starting] == [0, 0, 0, 0]
+
+
+def test_openings_at_the_same_moment_wait_for_the_switch_to_write_ahead(tmp_path: Path) -> None:
+    """SQLite refuses one of two that switch at once without a look at its time limit: one round in fifteen."""
+    open_database("", tmp_path).dispose()
+    together = threading.Barrier(4)
+
+    def opened() -> None:
+        together.wait(60)
+        open_database("", tmp_path).dispose()
+
+    for _ in range(60):
+        with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+            file.execute("PRAGMA journal_mode = DELETE")
+        with ThreadPoolExecutor(4) as threads:
+            for opening in [threads.submit(opened) for _ in range(4)]:
+                opening.result()
 
 
 def test_what_raises_in_a_transaction_leaves_nothing(engine: Engine) -> None:
