@@ -23,12 +23,18 @@ def smsc() -> Iterator[Smsc]:
 
 
 @pytest.fixture(scope="module")
-def start_relay() -> Iterator[StartRelay]:
+def everywhere() -> dict[str, Any]:
+    """The configuration of every relay of a module, but for what it says otherwise. The web is half of a start."""
+    return {"web": {"enabled": False}}
+
+
+@pytest.fixture(scope="module")
+def start_relay(everywhere: dict[str, Any]) -> Iterator[StartRelay]:
     """Start relays, as many as wanted: ``start_relay(smsc.port, listen={...}, ...)``."""
     with ExitStack() as stack:
 
         def start(smsc_port: int, **settings: Any) -> Relay:
-            relay = Relay(stack.enter_context(short_folder()), smsc_port, **settings)
+            relay = Relay(stack.enter_context(short_folder()), smsc_port, **everywhere | settings)
             stack.callback(relay.stop)
             return relay.start()
 

@@ -104,7 +104,7 @@ def test_the_configuration_can_be_served() -> None:
 
 
 def test_the_health_check_tells_ready_from_not(smsc: Smsc, start_relay: StartRelay) -> None:
-    relay = start_relay(smsc.port)
+    relay = start_relay(smsc.port, web={"enabled": True})
     port = wait_until(lambda: web_port(relay), "the web says where it is")
     words = json.loads(of("HEALTHCHECK")[0].partition("CMD ")[2])
     assert words[0] == "python"

@@ -29,8 +29,8 @@ SECONDS: Final = (60, 3600, 86_400, 604_800)
 
 EXACT_CAP: Final = 4096
 """Largest cap that is counted by a log of times, six octets a message, and is exact to the millisecond. A larger one is
-counted in ``SLOTS`` slots: never more than the cap is admitted in any window; a message may be refused that would
-have fitted had the window been ``1 / SLOTS`` of it shorter, and no other."""
+counted in ``SLOTS`` slots: never more than the cap is admitted in any window, and what is refused would not have
+fitted a window that is longer by ``1 / SLOTS`` of it."""
 
 SLOTS: Final = 240
 

@@ -58,7 +58,7 @@ MAX_ID: Final = (1 << 63) - 1
 
 _FOUND = (int, str, str, str, str, str, str, int, int, str, str, int, str, list)
 _PASSED = (*_FOUND[:-1], int)
-_OUTCOME = (int, int, int, str)
+_OUTCOME = [{int}, {int}, {int}, {str}]
 _REFUSAL = (int, str, int, str, str)
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -143,9 +143,11 @@ def outcomes_from_entry(o: bytes) -> list[OutcomeRow]:
     outcomes = _json(o, "o")
     if type(outcomes) is not list:
         raise EntryError("field o: a list is expected")
-    for index, outcome in enumerate(outcomes):
-        if type(outcome) is not list or tuple(map(type, outcome)) != _OUTCOME or not 0 <= outcome[0] <= MAX_ID:
-            raise EntryError(f"outcome {index}: [id, at_ms, command_status, message_id] is expected, not {outcome!r}")
+    if outcomes and not _are_outcomes(outcomes):
+        index = next(index for index, outcome in enumerate(outcomes) if not _are_outcomes([outcome]))
+        raise EntryError(
+            f"outcome {index}: [id, at_ms, command_status, message_id] is expected, not {outcomes[index]!r}"
+        )
     return list(map(tuple, outcomes))
 
 
@@ -201,6 +203,15 @@ def _batch(b: bytes) -> tuple[BatchHeader, list[Any]]:
         if type(row) is not list or len(row) != len(ROW):
             raise EntryError(f"row {index}: a list of {len(ROW)} is expected")
     return header, rows
+
+
+def _are_outcomes(outcomes: Sequence[Any]) -> bool:
+    """Whether each is what an outcome should be; asked by the column, at a third of what it costs one by one."""
+    if {*map(type, outcomes)} != {list} or {*map(len, outcomes)} != {len(_OUTCOME)}:
+        return False
+    columns = tuple(zip(*outcomes, strict=True))
+    ids = columns[0]
+    return [{*map(type, column)} for column in columns] == _OUTCOME and min(ids) >= 0 and max(ids) <= MAX_ID
 
 
 def _refuse_rows(rows: list[list[Any]], r: bytes) -> None:

@@ -8,6 +8,7 @@ of the transaction's own where rows may be there already.
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table
@@ -46,7 +47,7 @@ def _insert_sqlite(
     for first in range(0, len(rows), most):
         some = rows[first : first + most]
         groups = ",".join([group] * len(some))
-        connection.exec_driver_sql(head + groups + conflict, tuple([value for row in some for value in row]))
+        connection.exec_driver_sql(head + groups + conflict, tuple(chain.from_iterable(some)))
 
 
 def _copy(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Table, func, select
@@ -19,13 +20,13 @@ from smsc_filter.records.tables import verdict_hours, verdict_minutes
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 3_600_000
 
-_AT, _OWNER, _CAUSE = (COLUMNS.index(name) for name in ("at_ms", "owner", "cause"))
+_COUNTED: Final = itemgetter(*map(COLUMNS.index, ("at_ms", "owner", "cause")))
 
 
 def count_verdicts(connection: Connection, rows: Sequence[DecisionRow]) -> None:
     """Add ``rows`` of ``decisions`` to the counts."""
     # The rows of a batch share their time, so this first step leaves little to do for the others.
-    counted: Counter[tuple[Any, ...]] = Counter([(row[_AT], row[_OWNER], row[_CAUSE]) for row in rows])
+    counted: Counter[tuple[Any, ...]] = Counter(map(_COUNTED, rows))
     minutes: Counter[tuple[Any, ...]] = Counter()
     hours: Counter[tuple[Any, ...]] = Counter()
     for (at_ms, owner, cause), count in counted.items():

@@ -1,10 +1,10 @@
 """The supervisor: owns the listening address, and looks after the children.
 
 ``serve`` is one supervisor with its children: the store, the workers that relay, the recorder that moves decisions
-from the stream into SQL, and the web. The supervisor accepts connections and hands each to the worker with the fewest,
-in turn among equals: with SO_REUSEPORT the kernel spreads them by a hash, which gave one of two workers three of four.
-A child that falls over is started again and does not take the others along. When the supervisor dies, its children
-see the end of their control channel and end too.
+from the stream into SQL, and the web unless it is served elsewhere. The supervisor accepts connections and hands each
+to the worker with the fewest, in turn among equals: with SO_REUSEPORT the kernel spreads them by a hash, which gave one
+of two workers three of four. A child that falls over is started again and does not take the others along. When the
+supervisor dies, its children see the end of their control channel and end too.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class Supervisor:
         finally:
             engine.dispose()
         self._listening = _listen("listen", settings.listen.host, settings.listen.port)
-        self._web_listening = _listen("web", settings.web.host, settings.web.port)
+        if settings.web.enabled:
+            self._web_listening = _listen("web", settings.web.host, settings.web.port)
         url = settings.state.redis_url
         if self._store is not None:
             self._store.start()
@@ -85,8 +86,9 @@ class Supervisor:
         self._workers = [
             Child("worker", {**common, "number": number}, self._config) for number in range(settings.listen.workers)
         ]
-        web = Child("web", {**common, "number": 0}, self._config, self._web_listening)
-        self._children = [recorder, web, *self._workers]
+        self._children = [recorder, *self._workers]
+        if self._web_listening:
+            self._children.append(Child("web", {**common, "number": 0}, self._config, self._web_listening))
         try:
             for child in self._children:
                 self._start(child)
@@ -97,9 +99,10 @@ class Supervisor:
                 host, port = self._listening[0].getsockname()[:2]
                 log.info("serving", host=host, port=port, workers=len(self._workers), mode=settings.policy.mode)
                 self._announce(f"listening on {host}:{port}")
-                host, port = self._web_listening[0].getsockname()[:2]
-                log.info("serving-web", host=host, port=port)
-                self._announce(f"web on http://{host}:{port}")
+                if self._web_listening:
+                    host, port = self._web_listening[0].getsockname()[:2]
+                    log.info("serving-web", host=host, port=port)
+                    self._announce(f"web on http://{host}:{port}")
             while not self._stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), WATCH_SECONDS)

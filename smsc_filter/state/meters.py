@@ -230,7 +230,7 @@ def _used_in_slots(kept: bytes, now_ms: int, length_ms: int) -> int:
     if not kept:
         return 0
     last, before, current = map(int, struct.unpack_from(">ddd", kept))
-    slot = max(now_ms // -(-length_ms // SLOTS), last)
+    slot = max(now_ms * SLOTS // length_ms, last)
     if slot > last + SLOTS:
         return 0
     ring = struct.unpack_from(f">{SLOTS + 1}I", kept, struct.calcsize(">ddd"))

@@ -291,27 +291,33 @@ class Watcher:
         if not rows:
             return
         clusters = self._clusters.find([row[TEXT] for row in rows], rows[0][AT_MS])
+        groups: dict[tuple[Cluster, str, str], list[DecisionRow]] = defaultdict(list)
         for row, cluster in zip(rows, clusters, strict=True):
-            commercial = row[SCORE] >= COMMERCIAL
-            key = (row[OWNER], row[SOURCE])
             if cluster is not None:
-                cluster.messages += 1
-                cluster.commercial += commercial
-                cluster.last_ms = row[AT_MS]
-                senders = cluster.senders
-                if key in senders:
-                    senders[key] += 1
-                elif len(senders) < MOST_SENDERS_TOGETHER:
-                    senders[key] = 1
-                    # A sender's later messages of the same campaign lead to the same place.
-                    if row[SCORE] >= WORTH_A_HANDLE:
-                        self._observe_handles(row[TEXT], key, row[AT_MS])
-                if len(cluster.decisions) < EVIDENCE:
-                    cluster.decisions.append(row[ID])
-                self._touched[cluster.name] = cluster
-                if row[PURPOSE] == "service":
-                    templates = self._senders[key].templates if key in self._senders else {}
-                    templates[cluster.name] = commercial or templates.get(cluster.name, False)
+                groups[cluster, row[OWNER], row[SOURCE]].append(row)
+        for (cluster, owner, source), its in groups.items():
+            self._observe_cluster(cluster, (owner, source), its)
+
+    def _observe_cluster(self, cluster: Cluster, key: SenderKey, rows: Sequence[DecisionRow]) -> None:
+        commercial = sum(row[SCORE] >= COMMERCIAL for row in rows)
+        first = rows[0]
+        cluster.messages += len(rows)
+        cluster.commercial += commercial
+        cluster.last_ms = rows[-1][AT_MS]
+        senders = cluster.senders
+        if key in senders:
+            senders[key] += len(rows)
+        elif len(senders) < MOST_SENDERS_TOGETHER:
+            senders[key] = len(rows)
+            # A sender's later messages of the same campaign lead to the same place.
+            if first[SCORE] >= WORTH_A_HANDLE:
+                self._observe_handles(first[TEXT], key, first[AT_MS])
+        if len(cluster.decisions) < EVIDENCE:
+            cluster.decisions += [row[ID] for row in rows[: EVIDENCE - len(cluster.decisions)]]
+        self._touched[cluster.name] = cluster
+        if first[PURPOSE] == "service":
+            templates = self._senders[key].templates if key in self._senders else {}
+            templates[cluster.name] = commercial > 0 or templates.get(cluster.name, False)
 
     def _observe_handles(self, text: str, key: SenderKey, at_ms: int) -> None:
         for name in handles_of(text):

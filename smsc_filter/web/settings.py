@@ -17,6 +17,9 @@ class WebSettings:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
+    enabled: bool = True
+    """Whether the web is served from here; of several machines over one store and database, one is enough."""
+
     host: str = "127.0.0.1"
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8080

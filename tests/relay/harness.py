@@ -419,6 +419,10 @@ class Process:
         """What it has said on stderr."""
         return self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
 
+    def said(self) -> str:
+        """What it has said on stdout."""
+        return (self.folder / f"{self.name}.out").read_text(encoding="utf-8")
+
     def ends(self, seconds: float = 30.0) -> int:
         """Wait for its end; the exit status."""
         assert self.process is not None

@@ -62,6 +62,11 @@ def workers_of(relay: Relay, esmes: list[Esme], recipient: bytes) -> list[int]:
     return [decision["worker"] for decision in relay.decisions(recipient.decode(), len(esmes))]
 
 
+def test_the_web_is_served_from_where_it_is_wanted(relay: Relay) -> None:
+    assert [len(relay.children(role)) for role in ("worker", "recorder", "web")] == [WORKERS, 1, 0]
+    assert "web on" not in relay.said()
+
+
 def test_binds_are_handed_out_in_turn(relay: Relay, connect: Connect) -> None:
     esmes = [connect(relay, SHOP) for _ in range(3 * WORKERS)]
     served = Counter(workers_of(relay, esmes, b"8613800008001"))

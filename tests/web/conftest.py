@@ -33,6 +33,12 @@ A, B, C = "8613800000001", "8613800000002", "8613912345678"
 API = "/api/v1"
 
 
+@pytest.fixture(scope="module")
+def everywhere() -> dict[str, Any]:
+    """Relays of these tests serve the web."""
+    return {}
+
+
 @dataclass
 class World:
     """One application and its neighbours."""

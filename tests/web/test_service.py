@@ -32,8 +32,7 @@ RECIPIENT = "8613800000001"
 
 def web_port(relay: Relay) -> int:
     """Where its web listens."""
-    said = (relay.folder / "relay.out").read_text(encoding="utf-8")
-    found = re.search(r"web on http://[^:]+:(\d+)", said)
+    found = re.search(r"web on http://[^:]+:(\d+)", relay.said())
     return int(found[1]) if found else 0
 
 

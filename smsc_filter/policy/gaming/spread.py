@@ -13,6 +13,7 @@ at 5.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from smsc_filter.policy.gaming.tails import poisson_tail
@@ -27,6 +28,7 @@ def usual(further: int, others: int) -> float:
     return (further + 1) / (others + 1)
 
 
+@lru_cache(maxsize=65_536)  # asked every second of all that goes on, and most of it has not changed
 def spread_chance(senders: int, mean: float, looked_at: int) -> float:
     """How likely so many senders of one text are by chance alone.
 

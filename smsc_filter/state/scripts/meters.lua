@@ -33,6 +33,11 @@ local function entries_until(log, number, moment)
   return low
 end
 
+-- Slots begin wherever `length / SLOTS` puts them, also between two milliseconds: exactly SLOTS of them make a window.
+local function slot_at(moment, length)
+  return math.floor(moment * SLOTS / length)
+end
+
 local function ring_at(ring, slot)
   return (struct.unpack('>I4', ring, (slot % (SLOTS + 1)) * COUNT + 1))
 end

@@ -30,7 +30,7 @@ local function give_back_slots(key, moment, number, window)
     return
   end
   local last, before, current = struct.unpack('>ddd', head)
-  local slot = math.max(math.floor(moment / math.ceil(window / SLOTS)), last - SLOTS)
+  local slot = math.max(slot_at(moment, window), last - SLOTS)
   local ring
   while slot < last and number > 0 do
     ring = ring or redis.call('GETRANGE', key, HEAD, -1)

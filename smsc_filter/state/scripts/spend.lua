@@ -116,8 +116,7 @@ local function write_log(at, key, plan)
 end
 
 local function read_slots(at, key, plan)
-  local length = math.ceil(plan[3] / SLOTS)
-  local slot = math.floor(now / length)
+  local slot = slot_at(now, plan[3])
   local before, current = 0, 0
   local head = redis.call('GETRANGE', key, 0, HEAD - 1)
   if head == '' then
