@@ -19,10 +19,11 @@ from smsc_filter.policy.record import DecisionRow
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.records import measures, whitelist
 from smsc_filter.records.consents import ConsentEvent, store_events
-from smsc_filter.records.database import open_database, writing
+from smsc_filter.records.database import writing
 from smsc_filter.records.decisions import insert_outcomes
 from smsc_filter.settings import Settings
 from tests.lab.recorded import ADVERTISEMENT, NOON, PERSON, SHOP, WISH, judge, record, settings_of, subscriber
+from tests.records.helpers import new_database
 
 OTHER_PERSON = "8613900000002"
 PEOPLE = {"address": "86139*", "owner": "mobile", "purpose": "person"}
@@ -39,7 +40,7 @@ def told(number: int, state: str, after: float, received: float | None = None) -
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     yield engine
     engine.dispose()
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from smsc_filter.records.database import open_database
 
+from .helpers import copy_database, new_database
 from .postgres import NoPostgresError, running_postgres
 
 NewUrl = Callable[[], str]
@@ -51,6 +52,7 @@ def new_postgres() -> Iterator[NewUrl]:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of an empty database with the tables in it, or empty for that of ``tmp_path``."""
     if request.param == "sqlite":
+        copy_database(tmp_path)
         return ""
     new: NewUrl = request.getfixturevalue("new_postgres")
     return new()
@@ -65,6 +67,6 @@ def engine(tmp_path: Path, database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     yield engine
     engine.dispose()

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 from sqlalchemy import Engine, Table, func, select
 
 from smsc_filter.policy.record import BatchHeader, pack_batch
+from smsc_filter.records.database import FILE_NAME, open_database
 from smsc_filter.records.mover import Entry, Fields
 
 AT = 1_767_225_600.25
 """2026-01-01 00:00:00.250 UTC."""
+
+
+@cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        open_database("", Path(folder)).dispose()
+        return (Path(folder) / FILE_NAME).read_bytes()
+
+
+def copy_database(folder: Path) -> None:
+    """Put a database with the tables and nothing in them into ``folder``: the migrations run once for all tests."""
+    (folder / FILE_NAME).write_bytes(_migrated())
+
+
+def new_database(folder: Path) -> Engine:
+    """The same, opened."""
+    copy_database(folder)
+    return open_database("", folder)
 
 
 def header(mode: str = "enforce") -> BatchHeader:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smsc_filter.records.database import open_database, writing
+from smsc_filter.records.database import writing
 from smsc_filter.records.decisions import insert_decisions
 from smsc_filter.records.recent import Kept, Recent
 from tests.web.console.conftest import decision_row
+
+from .helpers import new_database
 
 
 def test_a_value_is_kept_for_some_seconds_and_a_failure_is_not() -> None:
@@ -35,7 +37,7 @@ def test_a_value_is_kept_for_some_seconds_and_a_failure_is_not() -> None:
 
 def test_recent_decisions_are_counted_by_score_and_by_sender(tmp_path: Path) -> None:
     now = [0.0]
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     recent = Recent(engine, 5.0, lambda: now[0])
     assert len(recent.scores("person").scores) == 0
     assert recent.senders("shop-ltd", 9) == {}

@@ -21,6 +21,7 @@ from tests.relay.harness import (
     Esme,
     Relay,
     Smsc,
+    wait_until,
 )
 
 ROK, PROHIBITED = CommandStatus.ESME_ROK, 0x0403
@@ -99,8 +100,9 @@ def in_parts(way: Part, pieces: list[bytes], coding: int = DataCoding.DEFAULT) -
 
 
 @pytest.fixture
-def esmes(relay: Relay, connect: Connect) -> list[Esme]:
-    """Two binds on two workers."""
+def esmes(smsc: Smsc, relay: Relay, connect: Connect) -> list[Esme]:
+    """Two binds on two workers: handed out in turn once those of the test before are gone."""
+    wait_until(lambda: not any(link.open for link in smsc.links), "all have left")
     return [connect(relay, SHOP), connect(relay, SHOP)]
 
 

@@ -14,11 +14,11 @@ from smsc_filter.policy.measures import Step
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records import appeals, measures, whitelist
 from smsc_filter.records.complaints import NewComplaint, add_complaint
-from smsc_filter.records.database import open_database
 from smsc_filter.service.clerk import CLOCK_SECONDS, Clerk
 from smsc_filter.state import keys
 from smsc_filter.state.projection import write_whitelist
 from smsc_filter.watch.alarm import Kind
+from tests.records.helpers import new_database
 from tests.records.test_appeals import DAY, NOW, opened, refused
 from tests.records.valkey import running_valkey
 
@@ -41,7 +41,7 @@ def client(valkey: Path) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     yield engine
     engine.dispose()
 

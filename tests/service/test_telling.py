@@ -15,7 +15,6 @@ from sqlalchemy import Engine
 from smsc_filter.policy.language import language_names, read_language
 from smsc_filter.policy.measures import Step
 from smsc_filter.policy.zones import Zones
-from smsc_filter.records.database import open_database
 from smsc_filter.records.errors import SqlUnavailable
 from smsc_filter.records.measures import MeasureRecord, impose
 from smsc_filter.records.tellings import told_at
@@ -23,6 +22,7 @@ from smsc_filter.service.telling import Telling
 from smsc_filter.settings import PolicySettings, SenderSettings, Settings
 from smsc_filter.sms.coding import encode_text
 from smsc_filter.state.notices import STREAM
+from tests.records.helpers import new_database
 from tests.records.valkey import running_valkey
 
 NOW = 1_767_225_600.0
@@ -54,7 +54,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     with running_valkey() as socket, Redis(unix_socket_path=str(socket)) as client:
         yield World(engine, client)
     engine.dispose()

@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from smsc_filter.records.alarms import alarms_since, read_checkpoint, write_checkpoint
-from smsc_filter.records.database import open_database
 from smsc_filter.watch.alarm import Alarm, AlarmBook, Kind
 from smsc_filter.watch.desk import AlarmDesk
 from smsc_filter.watch.settings import WatchSettings
 from smsc_filter.watch.webhook import pause_after, sign
+from tests.records.helpers import new_database
 from tests.watch.receiver import Receiver
 
 NOW = 1_767_225_600.0
@@ -38,7 +38,7 @@ class Clock:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     yield engine
     engine.dispose()
 

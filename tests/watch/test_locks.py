@@ -10,10 +10,10 @@ from sqlalchemy import Engine
 
 from smsc_filter.policy.measures import Step
 from smsc_filter.policy.people import LockRules
-from smsc_filter.records.database import open_database
 from smsc_filter.records.errors import SqlUnavailable
 from smsc_filter.records.measures import lift, standing
 from smsc_filter.watch.locks import Locks, Offence, Offender
+from tests.records.helpers import new_database
 
 NOW = 1_767_225_600.0
 PERSON = "8613900000001"
@@ -38,7 +38,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     yield World(engine)
     engine.dispose()
 

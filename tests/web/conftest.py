@@ -14,7 +14,6 @@ import redis.asyncio
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from smsc_filter.records.database import open_database
 from smsc_filter.records.tokens import SCOPES, create_token
 from smsc_filter.relay.notices import NoticeSettings
 from smsc_filter.service.build_web import web_context
@@ -23,6 +22,7 @@ from smsc_filter.state.settings import StateSettings
 from smsc_filter.web.app import make_app
 from smsc_filter.web.context import Context
 from smsc_filter.web.settings import WebSettings
+from tests.records.helpers import new_database
 from tests.records.valkey import running_valkey
 from tests.relay.harness import wait_until
 
@@ -95,7 +95,7 @@ def world(valkey: Path, tmp_path: Path) -> Iterator[World]:
 
 def make_world(valkey: Path, folder: Path, **web: Any) -> Iterator[World]:
     settings = settings_for(folder, f"unix://{valkey}", **web)
-    engine = open_database("", folder)
+    engine = new_database(folder)
     writer = redis.Redis(unix_socket_path=str(valkey))
     writer.flushall()
     store = redis.asyncio.Redis(unix_socket_path=str(valkey))

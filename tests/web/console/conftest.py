@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from smsc_filter.policy.record import COLUMNS, id_to_text
 from smsc_filter.records.audit import Actor
-from smsc_filter.records.database import open_database, writing
+from smsc_filter.records.database import writing
 from smsc_filter.records.decisions import insert_decisions
 from smsc_filter.records.tally import count_verdicts
 from smsc_filter.records.users import Role, add_user
@@ -26,6 +26,7 @@ from smsc_filter.settings import SenderSettings, Settings
 from smsc_filter.state.settings import StateSettings
 from smsc_filter.web.app import make_app
 from smsc_filter.web.settings import WebSettings
+from tests.records.helpers import new_database
 from tests.web.conftest import NOW, World, valkey
 
 __all__ = ["valkey"]
@@ -79,7 +80,7 @@ def settings_for(folder: Path, url: str, **web: Any) -> Settings:
 @pytest.fixture
 def world(valkey: Path, tmp_path: Path) -> Iterator[World]:
     """The application with the parties of a small installation."""
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     writer = redis.Redis(unix_socket_path=str(valkey))
     writer.flushall()
     store = redis.asyncio.Redis(unix_socket_path=str(valkey))

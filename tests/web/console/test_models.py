@@ -19,7 +19,6 @@ from smsc_filter.classifier.gates import Asked, Gate, read_gates, write_gates
 from smsc_filter.classifier.manifest import PURPOSES, read_manifest
 from smsc_filter.classifier.versions import earlier_models
 from smsc_filter.records.audit import changes
-from smsc_filter.records.database import open_database
 from smsc_filter.records.users import Role
 from smsc_filter.samples.labels import Case, Provenance, append
 from smsc_filter.service.build_web import web_context
@@ -27,6 +26,7 @@ from smsc_filter.settings import ModelSettings
 from smsc_filter.state.scores import Compared, add_compared
 from smsc_filter.web.app import make_app
 from tests.classifier.models import DEFAULT, variant
+from tests.records.helpers import new_database
 from tests.web.conftest import NOW, World
 from tests.web.console.conftest import Person, SignIn, decision_row, put_decisions, settings_for
 
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def world(valkey: Path, tmp_path: Path, folder: Path) -> Iterator[World]:
-    engine = open_database("", tmp_path)
+    engine = new_database(tmp_path)
     writer = redis.Redis(unix_socket_path=str(valkey))
     writer.flushall()
     store = redis.asyncio.Redis(unix_socket_path=str(valkey))
