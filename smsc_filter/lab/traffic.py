@@ -6,9 +6,11 @@ begin with 86100, which no operator has been assigned.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from random import Random
 from typing import Final, Literal
 
 from smsc_filter.policy.language import Wording, language_names, read_language
@@ -31,11 +33,16 @@ PURPOSE_OF: Final[dict[str, Purpose]] = {
 }
 """Whose business a category of text is."""
 
+_DIGIT: Final = re.compile("[0-9]")
+
 ONE_PART_SEPTETS: Final = 160
 ONE_PART_OCTETS: Final = 140
 
 DISTINCT: Final = 2_000
-"""Different submissions of an account in a bench; more would only measure the cache of the processor."""
+"""Subscribers of a bench; more would only measure the cache of the processor."""
+
+SERVICE_ROUNDS: Final = 10
+"""Messages of a service to each, before they begin anew."""
 
 # Only while the package has no texts of its own.
 _FALLBACK: Final = (
@@ -129,21 +136,29 @@ def fits_one_part(octets: bytes, data_coding: int) -> bool:
     return len(octets) <= (ONE_PART_SEPTETS if data_coding == DataCoding.DEFAULT else ONE_PART_OCTETS)
 
 
-def submissions(account: Account) -> list[bytes]:
-    """What an account sends in a bench, as submit_sm: its senders and texts, each to a subscriber of its own."""
+@cache
+def submissions(account: Account) -> tuple[bytes, ...]:
+    """What an account sends in a bench over and over, as submit_sm: its senders and texts, to ``DISTINCT`` subscribers.
+
+    An advertisement is one text to many. What a service sends is not: codes and amounts differ in every message, of
+    which there are so many that what is remembered of the first is forgotten when they begin anew.
+    """
     texts = [sample.text for sample in texts_by_purpose()[account.purpose]]
     if account.purpose == "commercial":
         texts = [text for text in texts if carries_its_duties(text)]
-    encoded = [encode_text(text) for text in texts]
-    encoded = [each for each in encoded if fits_one_part(*each)]
+    texts = [text for text in texts if fits_one_part(*encode_text(text))]
+    chance = Random(account.system_id)
     built = []
-    for index in range(DISTINCT):
-        octets, data_coding = encoded[index % len(encoded)]
+    service = account.purpose == "service"
+    for index in range(DISTINCT * (SERVICE_ROUNDS if service else 1)):
+        text = texts[index % len(texts)]
+        if service:
+            text = _DIGIT.sub(lambda _: chance.choice("0123456789"), text)
+        octets, data_coding = encode_text(text)
         source = account.senders[index % len(account.senders)]
-        built.append(
-            encode_submit(0, source.encode(), recipient(index).encode(), octets, data_coding=data_coding, source_ton=0)
-        )
-    return built
+        to = recipient(index % DISTINCT).encode()
+        built.append(encode_submit(0, source.encode(), to, octets, data_coding=data_coding, source_ton=0))
+    return tuple(built)
 
 
 def consents(accounts: Sequence[Account], count: int = DISTINCT) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import structlog
 from redis.exceptions import RedisError
@@ -75,6 +75,9 @@ MOST_CONTACTS: Final = 65_536
 
 MAX_SKETCHES: Final = 4096
 """Texts whose sketch is remembered."""
+
+MAX_SCORED_CHARACTERS: Final = 1 << 18
+"""Characters of texts whose score is remembered: some 3,000 texts, of which a campaign is one."""
 
 KIND, PURPOSE = ROW.index("kind"), ROW.index("purpose")
 
@@ -193,6 +196,10 @@ class Exchange:
         self.meter = Meter()
         self.outcomes_lost = 0
         self._remembered_sketches: dict[str, bytes] = {}
+        self._remembered_scores: dict[str, tuple[float, int]] = {}
+        """Score and kind by text, of the model that scored last."""
+        self._remembered_characters = 0
+        self._scored_by: Scorer | None = None
         self._observe = observe
         self._worker = worker
         self._mode = "observe" if observe else "enforce"
@@ -727,10 +734,22 @@ class Exchange:
         return found
 
     def _score(self, scorer: Scorer, texts: list[str]) -> tuple[list[float], list[int]]:
+        """Score and kind of each text; one that came before, as those of a campaign do, is not scored again."""
         began = perf_counter()
-        scores = scorer.score(texts)
+        if scorer is not self._scored_by or self._remembered_characters > MAX_SCORED_CHARACTERS:
+            self._remembered_scores.clear()
+            self._remembered_characters, self._scored_by = 0, scorer
+        remembered = self._remembered_scores
+        found = list(map(remembered.get, texts))
+        if None in found:
+            new = list({text: None for text, known in zip(texts, found, strict=True) if known is None})
+            scores = scorer.score(new)
+            remembered.update(zip(new, zip(scores.score.tolist(), scores.kind.tolist(), strict=True), strict=True))
+            self._remembered_characters += sum(map(len, new))
+            found = [remembered[text] for text in texts]
         self.meter.stages["score"].add(perf_counter() - began, len(texts))
-        return scores.score.tolist(), scores.kind.tolist()
+        pairs = cast(list[tuple[float, int]], found)
+        return [score for score, _ in pairs], [kind for _, kind in pairs]
 
     @staticmethod
     def _part_seen(sender: Sender | None, message: Message) -> PartSeen:
