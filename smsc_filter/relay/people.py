@@ -29,6 +29,11 @@ HEAR_SECONDS: Final = 0.05
 """How long is gathered who wrote to people, and outside a feast to whom people wrote, before it is remembered."""
 
 MOST_FESTIVE: Final = 65_536
+MOST_REMEMBERED: Final = 65_536
+"""Recipients of whom is remembered whether they are people here."""
+
+QUARTER_SECONDS: Final = 900
+"""Days begin, in every zone, at a quarter of an hour."""
 
 
 class People:
@@ -50,6 +55,10 @@ class People:
         self._loop = loop
         self._clock = clock
         self._festive: dict[str, tuple[Sender, Sender]] = {}
+        self._person_at: dict[str, str | None] = {}
+        self._festivals: dict[str, Festival | None] = {}
+        """What is on where a person is, in this quarter of an hour."""
+        self._quarter = 0
         self._heard: dict[str, list[str]] = {}
         self._written: dict[str, list[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -63,11 +72,29 @@ class People:
 
     def heard(self, address: bytes, ton: int, subscriber: str) -> None:
         """Remember that ``subscriber`` wrote to ``address``, if that is a person."""
-        person = self._registry.person_at(address, ton)
-        if person is None:
-            return
-        self._heard.setdefault(person, []).append(subscriber)
-        self._soon()
+        self._hears(self._registry.person_at(address, ton), subscriber)
+
+    def _hears(self, person: str | None, subscriber: str) -> None:
+        if person is not None:
+            self._heard.setdefault(person, []).append(subscriber)
+            self._soon()
+
+    def _person(self, recipient: str) -> str | None:
+        """Who a recipient is, if it is a person here: asked of every message of people, and mostly the same ones."""
+        try:
+            return self._person_at[recipient]
+        except KeyError:
+            if len(self._person_at) >= MOST_REMEMBERED:
+                self._person_at.clear()
+            person = self._registry.person_at(recipient.encode("latin-1", "replace"), Ton.INTERNATIONAL)
+            self._person_at[recipient] = person
+            return person
+
+    def _festivals_at(self, now: float) -> dict[str, Festival | None]:
+        quarter = int(now // QUARTER_SECONDS)
+        if quarter != self._quarter or len(self._festivals) >= MOST_FESTIVE:
+            self._festivals, self._quarter = {}, quarter
+        return self._festivals
 
     def _soon(self) -> None:
         if self._timer is None and self._task is None:
@@ -112,7 +139,7 @@ class People:
             StoreUnavailable: the store did not answer.
         """
         feasts: dict[Festival | None, dict[str, list[str]]] = {}
-        festivals: dict[str, Festival | None] = {}
+        festivals = self._festivals_at(now)
         writing: list[tuple[Message, Facts, Sender]] = []
         for message, known in zip(messages, facts, strict=True):
             sender = known.sender
@@ -137,7 +164,7 @@ class People:
                 for festival, written in feasts.items():
                     standings |= await self._contacts.write(written, now, festival)
         for message, known, sender in writing:
-            self.heard(message.recipient.encode("latin-1", "replace"), Ton.INTERNATIONAL, sender.address)
+            self._hears(self._person(message.recipient), sender.address)
             festival = festivals[sender.address]
             if festival is not None:
                 standing = standings[sender.address]

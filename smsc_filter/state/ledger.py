@@ -28,7 +28,7 @@ from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow, pack_batch, 
 from smsc_filter.policy.verdict import Cause, Finding
 from smsc_filter.sms.udh import Part
 from smsc_filter.state import keys
-from smsc_filter.state.meters import Order, Owed, Plans, Returns
+from smsc_filter.state.meters import Order, Owed, Plan, Plans, Returns
 from smsc_filter.state.settings import StateSettings
 
 RETRY_SECONDS: Final = 0.02
@@ -42,6 +42,9 @@ FINDINGS: Final = ROW.index("findings")
 
 BIND_SECONDS: Final = 15.0
 """How long a bind counts after it was last kept alive."""
+
+MOST_SHARED: Final = 16_384
+"""Senders whose meters are remembered."""
 
 REFUSED_PART: Final = b"x"
 """Field of a long message that holds why it is refused."""
@@ -170,6 +173,8 @@ class Ledger:
         # Unlike any number of an earlier process of the same name, and exact as a double.
         self._batches = [int(time.time() * 1000) * 1000] * settings.partitions
         self._plans = Plans()
+        self._meters: dict[tuple[int, bool], tuple[tuple[Use, ...], list[tuple[int, Plan, str, str]]]] = {}
+        """What a sender shares, as orders take it: home, plan, key and name of each meter."""
 
     async def _call(self, script: Script, names: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script; while the store is away try again, as long as patience lasts.
@@ -476,18 +481,32 @@ class Ledger:
                 else:
                     group[1].append(row)
             own += [(use, row) for use in others]
-        plans, statuses, single = self._plans.of, self.statuses, self.partitions == 1
         held = frozenset(suspicious)
         for uses, rows in shared.values():
-            soft = bool(held) and not held.isdisjoint(rows)
-            for gauge, name in uses:
-                home = 0 if single else self._home(name)
+            for home, plan, key, name in self._meters_of(uses, soft=bool(held) and not held.isdisjoint(rows)):
                 order = orders.get(home) or orders.setdefault(home, Order(home))
-                order.add(plans(gauge, statuses, soft=soft), name, rows)
+                order.add(plan, key, name, rows)
+        plans, statuses, single = self._plans.of, self.statuses, self.partitions == 1
         for (gauge, name), row in own:
             home = 0 if single else self._home(name)
             order = orders.get(home) or orders.setdefault(home, Order(home))
-            order.add(plans(gauge, statuses), name, (row,))
+            for plan in plans(gauge, statuses):
+                order.add(plan, plan.key(home, name), name, (row,))
+
+    def _meters_of(self, uses: tuple[Use, ...], *, soft: bool) -> list[tuple[int, Plan, str, str]]:
+        """The meters of what a sender shares, by identity, which the reference keeps from being used again."""
+        known = self._meters.get((id(uses), soft))
+        if known is None:
+            if len(self._meters) >= MOST_SHARED:
+                self._meters.clear()
+            meters = [
+                (home, plan, plan.key(home, name), name)
+                for gauge, name in uses
+                for home in (self._home(name),)
+                for plan in self._plans.of(gauge, self.statuses, soft=soft)
+            ]
+            known = self._meters[id(uses), soft] = uses, meters
+        return known[1]
 
     async def _spend_in(
         self,

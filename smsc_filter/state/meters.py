@@ -142,26 +142,23 @@ class Order:
         self._numbers: list[int] = []
         """The plan of each meter."""
 
-    def add(self, plans: Sequence[Plan], name: str, rows: Sequence[int]) -> None:
-        """Charge rows to ``name`` by the plans of one gauge."""
-        meters = self.meters
-        for plan in plans:
-            # By identity: to hash what a plan says costs more than the rest.
-            number = self.plan_of.get(id(plan))
-            if number is None:
-                number = self.plan_of[id(plan)] = len(self.plans)
-                self.plans.append(plan)
-            key = plan.key(self.partition, name)
-            meter = meters.get(key)
-            if meter is None:
-                meters[key] = [*rows]
-                self.names.append(name)
-                self._numbers.append(number)
-            else:
-                meter += rows
-                # One sender over two accounts, and suspicious over one of them.
-                if plan.soft:
-                    self._numbers[list(meters).index(key)] = number
+    def add(self, plan: Plan, key: str, name: str, rows: Sequence[int]) -> None:
+        """Charge rows to ``name``, which is counted at ``key``, by one plan."""
+        # By identity: to hash what a plan says costs more than the rest.
+        number = self.plan_of.get(id(plan))
+        if number is None:
+            number = self.plan_of[id(plan)] = len(self.plans)
+            self.plans.append(plan)
+        meter = self.meters.get(key)
+        if meter is None:
+            self.meters[key] = [*rows]
+            self.names.append(name)
+            self._numbers.append(number)
+        else:
+            meter += rows
+            # One sender over two accounts, and suspicious over one of them.
+            if plan.soft:
+                self._numbers[list(self.meters).index(key)] = number
 
     @property
     def told(self) -> dict[str, Any]:
