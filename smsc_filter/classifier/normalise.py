@@ -121,6 +121,8 @@ _VARIATION = range(0xFE00, 0xFE10)
 _ACCENTS = range(0x0300, 0x0370)
 _OVERLAYS = (range(0x0334, 0x0339), range(0x0483, 0x048A), range(0x1AB0, 0x1B00), range(0x20D0, 0x2100))
 _LATER_ACCENTS = (range(0x1DC0, 0x1E00), range(0xFE20, 0xFE30))
+_OVERLAID = frozenset(chain.from_iterable(_OVERLAYS))
+_ACCENTED = frozenset(chain(_ACCENTS, *_LATER_ACCENTS))
 
 # Symbols that Unicode 3.2 does not know yet: emoji, dingbats, arrows.
 _LATER_SYMBOLS = (range(0x2010, 0x2060), range(0x20A0, 0x20D0), range(0x2190, 0x2C00), range(0x1F000, 0x1FB00))
@@ -515,9 +517,9 @@ def _fold_point(character: str, latin: Mapping[str, str]) -> int:
     if character in "\t\n\r":
         return BLANK
     point = ord(character)
-    if any(point in marks for marks in _OVERLAYS):
+    if point in _OVERLAID:
         return _HIDDEN
-    if point in _ACCENTS or any(point in marks for marks in _LATER_ACCENTS):
+    if point in _ACCENTED:
         return _NOTHING
     category = ucd.category(character)
     if category == "Cn":

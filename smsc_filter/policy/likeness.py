@@ -105,7 +105,7 @@ def _shingles(codes: NDArray[np.uint32], owner: NDArray[np.intp]) -> NDArray[np.
 def _letters() -> NDArray[np.bool_]:
     """Shape (0x110000,): which folded codes are letters."""
     table = np.zeros(0x110000, np.bool_)
-    table[:0x20000] = [chr(point).isalpha() for point in range(0x20000)]
+    table[:0x20000] = np.strings.isalpha(np.arange(0x20000, dtype=np.uint32).view("<U1"))
     table[0x20000:0x40000] = True  # ideographs, all of them
     table.flags.writeable = False
     return table

@@ -245,6 +245,11 @@ class Exchange:
         """Judge the next batch by another model or other rules; those in flight end with what they began with."""
         self._judging = Judging(scorer, rules)
 
+    def warm_up(self) -> None:
+        """Make the tables that texts are folded by, a quarter of a second that the first message would wait for."""
+        self.scorer.score([""])
+        sketch([""])
+
     # What arrives.
 
     def now(self) -> float:

@@ -88,6 +88,7 @@ class Worker:
             clock=time.time,
             elapsed=SteadyClock(anchor).at,
         )
+        self.exchange.warm_up()
         self.board = Switchboard(
             exchange=self.exchange,
             ledger=self._ledger,
