@@ -23,7 +23,7 @@ from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.mover import Mover
 from smsc_filter.service.build import spool_folder
 from smsc_filter.service.build_records import make_projector, open_records
-from smsc_filter.service.child import READY
+from smsc_filter.service.child import READY, spare_collector
 from smsc_filter.service.clerk import make_clerk
 from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
@@ -86,6 +86,7 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     loop.add_reader(control.fileno(), on_control)
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, lambda: None)
+    spare_collector()
     control.send(READY)
     projection = loop.create_task(projector.run(projecting))
     beside = [loop.create_task(each.run()) for each in (watching, clerk, scores)]
