@@ -6,8 +6,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 ARGS   ?=
 DATA   ?= ../shared/data
-# Most tests wait for processes of their own; the files of tests run side by side.
-TESTS  := -m pytest --numprocesses auto --maxprocesses 4 --max-worker-restart 0 --dist loadfile
+# Most tests wait for processes of their own, a fifth of the time for nothing else: files of tests run side by side, one
+# more than there are cores.
+JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+TESTS  := -m pytest --numprocesses $(JOBS) --maxprocesses 4 --max-worker-restart 0 --dist loadfile
 
 .PHONY: demo test check bench train clean
 .DELETE_ON_ERROR:
