@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from smsc_filter.classifier.scorer import Scorer, Scores
 from smsc_filter.lab.engine import Engine, Provider, message_of
 from smsc_filter.policy.record import COLUMNS
 from smsc_filter.sms.udh import Part
 from tests.lab.recorded import ADVERTISEMENT, NOON, PERSON, SHOP, WISH, judge, settings_of, subscriber
 
-CAUSE, AT_MS, ID = COLUMNS.index("cause"), COLUMNS.index("at_ms"), COLUMNS.index("id")
+CAUSE, AT_MS, ID, SCORE = (COLUMNS.index(name) for name in ("cause", "at_ms", "id", "score"))
 
 
 @pytest.fixture
@@ -56,3 +57,29 @@ def test_parts_of_a_long_message_share_a_refusal(engine: Engine) -> None:
         [Part(5, 3, 2), Part(5, 3, 1)],
     )
     assert rows[1][CAUSE] == "no-consent"
+
+
+def test_a_text_is_scored_once_until_another_model_comes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    score = Scorer.score
+
+    def noted(scorer: Scorer, texts: Sequence[str]) -> Scores:
+        asked.extend(texts)
+        return score(scorer, texts)
+
+    monkeypatch.setattr(Scorer, "score", noted)
+    campaign = [(0, SHOP, subscriber(number), ADVERTISEMENT) for number in range(3)]
+    first = [row[SCORE] for row in judge(engine, [*campaign, (0, SHOP, subscriber(1), WISH)])]
+    assert sorted(asked) == sorted([ADVERTISEMENT, WISH])
+    assert [row[SCORE] for row in judge(engine, campaign)] == first[:3]
+    assert len(asked) == 2
+    engine.exchange.judge_by(Scorer(engine.scorer.manifest, engine.scorer._weights), engine.rules)
+    assert [row[SCORE] for row in judge(engine, campaign)] == first[:3]
+    assert len(asked) == 3
+
+
+def test_what_is_remembered_of_scores_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smsc_filter.relay.exchange.MAX_SCORED_CHARACTERS", 1000)
+    for number in range(100):
+        judge(engine, [(0, SHOP, subscriber(number), f"{number}: {ADVERTISEMENT}")])
+        assert sum(map(len, engine.exchange._remembered_scores)) <= 1000 + len(ADVERTISEMENT) + 4
