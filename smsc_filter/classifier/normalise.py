@@ -118,11 +118,8 @@ _UNSEEN = (
 _VARIATION = range(0xFE00, 0xFE10)
 
 # Marks laid over or under the character before. Accents spell letters; what strikes out or encircles does not.
-_ACCENTS = range(0x0300, 0x0370)
-_OVERLAYS = (range(0x0334, 0x0339), range(0x0483, 0x048A), range(0x1AB0, 0x1B00), range(0x20D0, 0x2100))
-_LATER_ACCENTS = (range(0x1DC0, 0x1E00), range(0xFE20, 0xFE30))
-_OVERLAID = frozenset(chain.from_iterable(_OVERLAYS))
-_ACCENTED = frozenset(chain(_ACCENTS, *_LATER_ACCENTS))
+_ACCENTS = frozenset(chain(range(0x0300, 0x0370), range(0x1DC0, 0x1E00), range(0xFE20, 0xFE30)))
+_OVERLAYS = frozenset(chain(range(0x0334, 0x0339), range(0x0483, 0x048A), range(0x1AB0, 0x1B00), range(0x20D0, 0x2100)))
 
 # Symbols that Unicode 3.2 does not know yet: emoji, dingbats, arrows.
 _LATER_SYMBOLS = (range(0x2010, 0x2060), range(0x20A0, 0x20D0), range(0x2190, 0x2C00), range(0x1F000, 0x1FB00))
@@ -517,9 +514,9 @@ def _fold_point(character: str, latin: Mapping[str, str]) -> int:
     if character in "\t\n\r":
         return BLANK
     point = ord(character)
-    if point in _OVERLAID:
+    if point in _OVERLAYS:
         return _HIDDEN
-    if point in _ACCENTED:
+    if point in _ACCENTS:
         return _NOTHING
     category = ucd.category(character)
     if category == "Cn":

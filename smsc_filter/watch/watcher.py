@@ -303,7 +303,7 @@ class Watcher:
         first = rows[0]
         cluster.messages += len(rows)
         cluster.commercial += commercial
-        cluster.last_ms = rows[-1][AT_MS]
+        cluster.last_ms = max(cluster.last_ms, rows[-1][AT_MS])
         senders = cluster.senders
         if key in senders:
             senders[key] += len(rows)
