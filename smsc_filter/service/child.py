@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import subprocess
 import sys
@@ -16,17 +15,6 @@ import orjson
 READY: Final = b"ready"
 
 CLOSED: Final = b"closed"
-
-
-GC_THRESHOLD: Final = 100_000
-"""Objects made before the collector looks at the young ones; 700 would stop a worker thousands of times a second."""
-
-
-def spare_collector() -> None:
-    """Leave the collector little to do: messages and records make no reference cycles, and what is built stays."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 50, 100)
 
 
 class Child:

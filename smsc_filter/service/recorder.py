@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -23,7 +24,7 @@ from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.mover import Mover
 from smsc_filter.service.build import spool_folder
 from smsc_filter.service.build_records import make_projector, open_records
-from smsc_filter.service.child import READY, spare_collector
+from smsc_filter.service.child import READY
 from smsc_filter.service.clerk import make_clerk
 from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
@@ -86,7 +87,10 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
     loop.add_reader(control.fileno(), on_control)
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    spare_collector()
+    # What was built so far stays, and the collector need not look at it again. Cycles of the database's client are many
+    # and large, so it comes as often as ever.
+    gc.collect()
+    gc.freeze()
     control.send(READY)
     projection = loop.create_task(projector.run(projecting))
     beside = [loop.create_task(each.run()) for each in (watching, clerk, scores)]
