@@ -26,4 +26,6 @@ def test_every_meaning_has_replies_to_build_with_and_to_measure_with(lang: str) 
 
 def test_other_languages_have_every_meaning() -> None:
     found = {(reply.lang, reply.label) for reply in REPLIES}
-    assert found == {(lang, label) for lang in ("zh", "en", *"es fr pt de tr id ja ko".split()) for label in MEANINGS}
+    assert found == {
+        (lang, label) for lang in ("zh", "en", *["es", "fr", "pt", "de", "tr", "id", "ja", "ko"]) for label in MEANINGS
+    }
