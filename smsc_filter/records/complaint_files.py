@@ -146,8 +146,8 @@ def _row(
             return RowError(line, f"{name} is empty")
     try:
         complainant = normalise_number(given["complainant"])
-    except ValueError:
-        return RowError(line, "complainant is not a phone number of 7 to 15 digits")
+    except ValueError as error:
+        return RowError(line, f"complainant: {error}")
     try:
         received_at = _moment(given["received_time"], zone)
         message_at = _moment(given["message_time"], zone) if given.get("message_time") else None

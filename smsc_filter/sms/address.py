@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from smsc_filter.smpp.constants import Ton
+from smsc_filter.sms import number
 
 _DIGITS = frozenset("0123456789")
 _LATIN = "latin-1"
@@ -47,15 +48,9 @@ class Numbering:
         return digits
 
     def msisdn(self, text: str) -> str:
-        """A subscriber's number as a person or a file writes it, in E.164 digits.
+        """A subscriber's number as a person, a file or a program writes it, in E.164 digits.
 
         Raises:
-            ValueError: what is left of it is not 7 to 15 digits.
+            NumberError: it is none; see ``sms.number``.
         """
-        digits = self.canonical(text.strip().translate(_PUNCTUATION))
-        if not (7 <= len(digits) <= 15 and _DIGITS.issuperset(digits) and digits[0] != "0"):
-            raise ValueError(f"{text!r} is not a phone number of 7 to 15 digits")
-        return digits
-
-
-_PUNCTUATION = str.maketrans("", "", " -().\u00a0")
+        return number.msisdn(text, self)

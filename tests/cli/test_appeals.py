@@ -106,5 +106,5 @@ def test_a_file_says_what_is_wrong_with_it(run: Verb, folder: Path) -> None:  # 
     status, out, err = run("complaint", "import", str(path))
     assert status == 1
     assert out == "1 stored, 1 of them about owners we know; 0 known before, 1 wrong\n"
-    assert "line 3: complainant is not a phone number" in err
+    assert "line 3: complainant: 'x' is not a phone number" in err
     assert run("complaint", "import", str(folder / "nowhere.csv"))[0] == 1

@@ -311,7 +311,7 @@ def test_a_wrong_line_costs_itself(engine: Engine) -> None:
                  f"7,13800000002,{BANK},2026-09-29T08:00:00+08:00,x\n")  # fmt: skip
     assert taken.stored == 2
     assert [(each.line, each.sentence) for each in taken.errors] == [
-        (3, "complainant is not a phone number of 7 to 15 digits"),
+        (3, "complainant: '12' is not a phone number: it has 2 digits, 7 to 15 are expected"),
         (4, "sender is empty"),
         (5, "a time is written as 2026-05-01 09:30:00"),
         (6, "2 fields; 5 are expected"),

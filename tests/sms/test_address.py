@@ -56,25 +56,3 @@ def test_another_country(address: bytes, ton: Ton) -> None:
 @given(st.binary(max_size=64), st.integers(0, 255))
 def test_any_address_has_a_form(address: bytes, ton: int) -> None:
     assert isinstance(CHINA.canonical(address, ton), str)
-
-
-@pytest.mark.parametrize("text", [
-    "13800000001", " 138-0000-0001 ", "(138) 0000 0001", "+86 138 0000 0001", "0086.13800000001",
-    "138\u00a00000\u00a00001",
-])  # fmt: skip
-def test_a_number_as_people_write_it(text: str) -> None:
-    assert CHINA.msisdn(text) == WHOLE
-
-
-@pytest.mark.parametrize("text", [
-    pytest.param("", id="empty"),
-    pytest.param("123456", id="6-digits"),
-    pytest.param("1234567890123456", id="16-digits"),
-    pytest.param("01234567", id="begins-with-0"),
-    pytest.param("Li Wei", id="a-name"),
-    pytest.param("１３８００００００01", id="full-width-digits"),
-    pytest.param("1380000x001", id="a-letter-in-it"),
-])  # fmt: skip
-def test_no_number(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a phone number of 7 to 15 digits"):
-        CHINA.msisdn(text)

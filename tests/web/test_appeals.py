@@ -174,7 +174,7 @@ def test_a_file_of_complaints(world: World) -> None:
         done = world.client.post(f"{API}/complaint-imports", content=text.encode(), headers=operator)
         assert done.status_code == 200, done.text
         assert (done.json()["stored"], done.json()["repeated"]) == (stored, 1 - stored)
-        assert done.json()["errors"] == [{"line": 3, "detail": "complainant is not a phone number of 7 to 15 digits"}]
+        assert done.json()["errors"] == [{"line": 3, "detail": "complainant: 'x' is not a phone number: 'x' is in it"}]
     problem(world.client.post(f"{API}/complaint-imports", content=b"a,b\n", headers=operator), 422, "unusable")
 
 

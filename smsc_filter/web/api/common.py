@@ -10,6 +10,7 @@ from fastapi import Depends
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from smsc_filter.records.tokens import Token
+from smsc_filter.sms.number import MOST_CHARACTERS, NumberError
 from smsc_filter.web.access import needs
 from smsc_filter.web.context import Context, context_of
 from smsc_filter.web.problems import Problem, answers
@@ -36,16 +37,13 @@ COMMON: Final[dict[int | str, dict[str, Any]]] = answers(400, 401, 403, 408, 413
 FAR_SECONDS: Final = 4_102_444_800.0
 """The year 2100."""
 
-PHONE: Final = re.compile(r"(?:\+|00)?[1-9](?:[ ().-]?[0-9]){6,14}")
-
 Phone = Annotated[
     str,
     Field(
-        description="A subscriber's number, national or E.164, of 7 to 15 digits; blanks, hyphens, dots and parentheses"
-        " between them are allowed.",
+        max_length=MOST_CHARACTERS,
+        description="A subscriber's number, national or E.164, as people and spreadsheets write it: blanks, dashes,"
+        " dots and parentheses between digits are allowed. One that its country cannot have is refused.",
         examples=["8613800000001"],
-        # Told in the document, and checked where the answer can say more than that a pattern was not met.
-        json_schema_extra={"pattern": f"^{PHONE.pattern}$"},
     ),
 ]
 Line = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$")]
@@ -75,12 +73,10 @@ def msisdn(context: Context, number: str, where: str) -> str:
         Problem: it is none.
     """
     try:
-        if not PHONE.fullmatch(number):
-            raise ValueError
         return context.numbering.msisdn(number)
-    except ValueError:
+    except NumberError as error:
         # Without the number itself: answers end up in the asker's logs.
-        raise wrong(where, "a phone number of 7 to 15 digits is expected", "wrong-number") from None
+        raise wrong(where, f"a phone number is expected; {error.reason}", "wrong-number") from None
 
 
 def wrong(where: str, detail: str, kind: str = "invalid-request") -> Problem:

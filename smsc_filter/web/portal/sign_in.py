@@ -16,7 +16,6 @@ from starlette.concurrency import run_in_threadpool
 from smsc_filter.records import search
 from smsc_filter.records.portal import CODE_DIGITS, TooOften, ask_code, end_visit, enter_code, form_word
 from smsc_filter.state.notices import Notice
-from smsc_filter.web.api.common import PHONE
 from smsc_filter.web.context import Context, context_of
 from smsc_filter.web.pages.errors import N_
 from smsc_filter.web.pages.languages import language_of, translations
@@ -81,8 +80,6 @@ async def send_code(request: Request, context: World) -> Response:
         return _ask(request, context, status=503)
     given = text_in(form, "number", LONGEST_NUMBER)
     try:
-        if not PHONE.fullmatch(given):
-            raise ValueError
         recipient = context.numbering.msisdn(given)
     except ValueError:
         return _ask(request, context, "number", 422)
