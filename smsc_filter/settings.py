@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 import tomllib
 import types
 import typing
@@ -16,6 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from smsc_filter.policy.facts import Sender, Window
 from smsc_filter.policy.quota import Quotas, windows_for
 from smsc_filter.policy.rules import PURPOSES, Profile, hours_of, profile_names
+from smsc_filter.records.modes import close_to_others
 from smsc_filter.relay.accounts import AccountSettings, Cap
 from smsc_filter.relay.listener import ListenSettings
 from smsc_filter.relay.notices import NoticeSettings
@@ -30,6 +33,8 @@ from smsc_filter.web.settings import MetricsSettings, PortalSettings, WebSetting
 ENVIRONMENT_PREFIX: Final = "SMSC_FILTER_"
 
 _STRICT = ConfigDict(extra="forbid")
+
+_URL_WITH_PASSWORD: Final = re.compile(r"[a-z+]+://[^/@]*:[^/@]+@")
 
 SET_BY_OPERATOR: Final = "set by the operator"
 
@@ -320,6 +325,28 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
         place = tuple(str(step) for step in first["loc"])
         where = overridden.get(place, source)
         raise SettingsError(f"{where}: {_in_words(first, place)}") from error
+
+
+def readable_by_others(path: Path | None, settings: Settings) -> list[str]:
+    """What every user of this machine may read and should not: a configuration with secrets, a ``data_dir``."""
+    warnings = []
+    if path is not None and (mode := stat.S_IMODE(path.stat().st_mode)) & stat.S_IROTH and _holds_secret(settings):
+        warnings.append(f"{path} holds passwords or keys and everybody may read it (mode {mode:04o}); chmod 600 it")
+    if not close_to_others(settings.data_dir, 0o700):
+        warnings.append(f"data_dir {settings.data_dir} is open to other users and cannot be closed; chmod 700 it")
+    return warnings
+
+
+def _holds_secret(value: Any) -> bool:
+    """Whether a setting that is never shown is set, or a URL with a password."""
+    if is_dataclass(value):
+        return any(
+            _holds_secret(getattr(value, each.name)) or (not each.repr and bool(getattr(value, each.name)))
+            for each in fields(value)
+        )
+    if isinstance(value, tuple):
+        return any(map(_holds_secret, value))
+    return isinstance(value, str) and _URL_WITH_PASSWORD.match(value) is not None
 
 
 def _override(values: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:

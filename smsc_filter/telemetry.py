@@ -1,7 +1,9 @@
 """How events are logged: a name and fields, one a line on stderr, as JSON or for people to read.
 
-Texts of messages and full phone numbers stay in the decision record and never come here. What names a number after all,
-such as the words of an error somebody else raised, has its middle taken out on its way.
+Texts of messages and full phone numbers stay in the decision record and never come here. Of an exception its class and
+the lines it came by are logged, never its words: a database or a parser puts the value it dislikes into them. What
+libraries and the interpreter log by themselves goes the same way. A number that gets here after all has its middle
+taken out.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import logging
 import os
 import re
 import sys
+import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -26,6 +30,8 @@ NUMBER: Final = re.compile(r"(?<![0-9.:-])(\+?[0-9]{3})[0-9]{5,10}([0-9]{2})(?![
 
 NO_NUMBERS: Final = frozenset({"event", "level", "timestamp", "entry_id", "file", "at"})
 """Fields whose digits are times and places."""
+
+ARGUMENTS: Final = re.compile(r",? with args beginning with:.*", re.DOTALL)
 
 Format = Literal["json", "text"]
 
@@ -61,7 +67,8 @@ def configure_logging(level: str | None = None, form: Format = "json") -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            place_exception,
+            cut_arguments,
             shorten_numbers,
             *_renderer(form),
         ],
@@ -69,6 +76,59 @@ def configure_logging(level: str | None = None, form: Format = "json") -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    _take_over(least)
+
+
+def failure(error: BaseException) -> dict[str, object]:
+    """What a log may say of an exception: its class, that of its cause, and the lines it came by; not its words."""
+    frames = traceback.extract_tb(error.__traceback__)[-16:]
+    cause = error.__cause__ or error.__context__
+    name = type(error).__name__ + (f" from {type(cause).__name__}" if cause is not None else "")
+    return {"error": name, "at": [f"{frame.filename}:{frame.lineno}" for frame in frames]}
+
+
+def place_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Put class and place of an exception in the place of the exception."""
+    found = event.pop("exc_info", None)
+    if isinstance(found, tuple):
+        found = found[1]
+    elif found and not isinstance(found, BaseException):
+        found = sys.exc_info()[1]
+    if isinstance(found, BaseException):
+        event.update(failure(found))
+    return event
+
+
+def cut_arguments(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Cut from the words of a store what it was given: "unknown command 'X', with args beginning with: ..."."""
+    return {key: ARGUMENTS.sub("", value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+class _Events(logging.Handler):
+    """Logs what libraries log, as an event."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record; its further lines may hold an exception's words."""
+        said = record.getMessage().partition("\n")[0]
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        getattr(structlog.get_logger(), level)("library", logger=record.name, detail=said, exc_info=record.exc_info)
+
+
+def _take_over(least: int) -> None:
+    """Log as events what libraries log and what nobody catches."""
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Events) for handler in root.handlers):
+        root.addHandler(_Events())
+    root.setLevel(max(least, logging.WARNING))
+    # A warning for each malformed request, which is answered with 400.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    sys.excepthook = lambda _kind, error, _traceback: _log_uncaught(error)
+    threading.excepthook = lambda uncaught: _log_uncaught(uncaught.exc_value)
+
+
+def _log_uncaught(error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, KeyboardInterrupt):
+        structlog.get_logger().error("uncaught", exc_info=error)
 
 
 def _renderer(form: Format) -> Sequence[Processor]:

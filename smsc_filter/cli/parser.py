@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -32,6 +33,7 @@ from smsc_filter.cli.common import fail
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.policy.rules import ProfileError
 from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.modes import PRIVATE_UMASK
 from smsc_filter.relay.listener import TlsError
 from smsc_filter.samples import SampleError
 from smsc_filter.settings import SettingsError
@@ -94,6 +96,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit status."""
+    os.umask(PRIVATE_UMASK)
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(*arguments[:1]).parse_args(arguments)
     try:

@@ -14,7 +14,7 @@ from smsc_filter.relay.accounts import hash_password
 from smsc_filter.relay.listener import server_tls
 from smsc_filter.service import supervisor
 from smsc_filter.service.build import load_rules, model_folder
-from smsc_filter.settings import read_settings
+from smsc_filter.settings import read_settings, readable_by_others
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -42,6 +42,8 @@ def check_config(options: argparse.Namespace) -> int:
     for sender in settings.senders:
         if sender.owner not in ours:
             tell(f"  note      sender {sender.address} belongs to {sender.owner}, who has no account")
+    for warning in readable_by_others(options.file, settings):
+        tell(f"  warning   {warning}")
     return 0
 
 

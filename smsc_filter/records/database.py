@@ -27,6 +27,7 @@ from sqlalchemy.exc import (
 )
 
 from smsc_filter.records.errors import RecordsError, SqlUnavailable
+from smsc_filter.records.modes import close_to_others, make_private_folder
 
 FILE_NAME: Final = "records.sqlite3"
 DIALECTS: Final = ("sqlite", "postgresql")
@@ -54,10 +55,13 @@ def open_database(url: str, data_dir: Path) -> Engine:
     target = _target(url, data_dir)
     shown = target.render_as_string(hide_password=True)
     try:
-        engine = create_engine(target)
+        engine = create_engine(target, hide_parameters=True)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise RecordsError(f"records.database_url {shown}: {error}") from error
     if engine.dialect.name == "sqlite":
+        # The write-ahead log gets the mode of the file.
+        for behind in ("", "-wal", "-shm"):
+            close_to_others(Path(f"{target.database}{behind}"), 0o600)
         _listen_sqlite(engine)
     try:
         if not _is_current(engine):
@@ -120,14 +124,17 @@ def _translated() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The database's own words, without the statement and its values: they may hold texts and numbers."""
-    return str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    """The database's own words, without the statement, its values and PostgreSQL's DETAIL: they may hold texts."""
+    if not isinstance(error, DBAPIError):
+        return str(error)
+    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    return primary or str(error.orig)
 
 
 def _target(url: str, data_dir: Path) -> URL:
     if not url:
         try:
-            data_dir.mkdir(parents=True, exist_ok=True)
+            make_private_folder(data_dir)
         except OSError as error:
             raise RecordsError(f"data_dir {data_dir}: {error.strerror}") from error
         return URL.create("sqlite", database=str(data_dir / FILE_NAME))

@@ -351,7 +351,7 @@ class Exchange:
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("batch-failed", error=repr(error), exc_info=error)
+            log.error("batch-failed", exc_info=error)
         if self._pending:
             self._turn()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import uvloop
 
+from smsc_filter.records.modes import PRIVATE_UMASK
 from smsc_filter.settings import read_settings
 from smsc_filter.telemetry import configure_logging
 
 
 def main(arguments: Sequence[str]) -> None:
     """A child process: role, control descriptor, configuration file."""
+    os.umask(PRIVATE_UMASK)
     role, descriptor, *config = arguments
     control = socket.socket(fileno=int(descriptor))
     settings = read_settings(Path(config[0]) if config else None)

@@ -24,6 +24,7 @@ from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.prohibited import compile_prohibited
 from smsc_filter.policy.rules import Rules, make_rules, read_profile, with_quiet_hours
 from smsc_filter.policy.tuning import Tuning, tuned_profile
+from smsc_filter.records.modes import make_private_folder
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state.embedded import EmbeddedStore
 
@@ -100,7 +101,7 @@ def jitter_key(settings: Settings) -> bytes:
         return settings.policy.jitter_key.encode()
     path = settings.data_dir / "jitter.key"
     if not path.exists():
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private_folder(settings.data_dir)
         with tempfile.NamedTemporaryFile(dir=settings.data_dir, delete=False) as file:
             file.write(secrets.token_bytes(32))
         # Of several processes that find none, one's is kept, whole.

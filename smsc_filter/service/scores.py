@@ -90,9 +90,9 @@ class ScoreWatch:
             log.warning("scores-not-added", detail=str(error))
             with self._lock:
                 self._scored.update(scored)
-        except Exception as error:
+        except Exception:
             # Whatever it is: records of law do not wait for statistics about them.
-            log.exception("scores-failed", error=repr(error))
+            log.exception("scores-failed")
 
 
 def spread_of(scored: Mapping[tuple[str, str, int], int]) -> dict[Spread, list[int]]:

@@ -27,7 +27,7 @@ from smsc_filter.relay.listener import server_tls
 from smsc_filter.service.build import embedded_store, load_rules, model_folder
 from smsc_filter.service.build_records import open_records
 from smsc_filter.service.child import CLOSED, READY, Child
-from smsc_filter.settings import Settings, SettingsError, read_settings
+from smsc_filter.settings import Settings, SettingsError, read_settings, readable_by_others
 from smsc_filter.state.clock import time_anchor
 from smsc_filter.telemetry import configure_logging
 
@@ -263,6 +263,8 @@ def serve(config: Path | None, announce: Callable[[str], None] = print, *, level
     """
     settings = read_settings(config)
     configure_logging(level, settings.logs.format)
+    for warning in readable_by_others(config, settings):
+        log.warning("readable-by-others", detail=warning)
 
     async def main() -> int:
         return await Supervisor(settings, config, announce).run()

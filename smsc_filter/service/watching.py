@@ -72,9 +72,9 @@ class Watching:
         try:
             self.watcher.observe(decisions)
             self.watcher.observe_outcomes(outcomes)
-        except Exception as error:
+        except Exception:
             # Whatever it is: records of law do not wait for statistics about them.
-            log.exception("watcher-failed", error=repr(error))
+            log.exception("watcher-failed")
 
     async def run(self) -> None:
         """Look every second, until cancelled."""
@@ -102,8 +102,8 @@ class Watching:
             now = time.time()
             self._locks.take(self.watcher.take_offenders())
             return len(self.desk.take([*self.watcher.look(now), *self._also(now)]))
-        except Exception as error:
-            log.exception("watcher-failed", error=repr(error))
+        except Exception:
+            log.exception("watcher-failed")
             return 0
 
     def _resume(self) -> None:

@@ -24,15 +24,13 @@ from smsc_filter.service.build_web import web_context
 from smsc_filter.service.child import READY
 from smsc_filter.settings import Settings
 from smsc_filter.web.app import make_app
+from smsc_filter.web.connections import ConnectionLimits, bounded_protocol
 
 NICENESS: Final = 5
 """Messages come first."""
 
 DRAIN_SECONDS: Final = 5.0
 """How long requests may go on when the service stops."""
-
-MOST_REQUESTS: Final = 256
-"""At once; more are told to come back."""
 
 log = structlog.get_logger()
 
@@ -58,17 +56,23 @@ async def run_web(settings: Settings, control: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
             make_app(context),
-            http="httptools",
+            http=bounded_protocol(
+                ConnectionLimits(
+                    connections=settings.web.connections,
+                    connections_an_address=settings.web.connections_an_address,
+                    header_seconds=settings.web.header_seconds,
+                    write_seconds=settings.web.request_seconds,
+                    proxies=settings.web.proxies,
+                )
+            ),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
             forwarded_allow_ips=list(settings.web.proxies),
-            limit_concurrency=MOST_REQUESTS,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=round(DRAIN_SECONDS),
-            h11_max_incomplete_event_size=16_384,
         )
     )
 

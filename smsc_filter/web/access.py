@@ -54,14 +54,16 @@ class Failures:
 
 
 def network_of(address: str) -> str:
-    """An IPv4 address, or the /64 an IPv6 address lies in: whoever has one of those has all."""
+    """An IPv4 address, or the /48 an IPv6 address lies in: what providers give one customer."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4:
-        return address
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return str(ipaddress.ip_network((parsed, 48), strict=False))
+        parsed = parsed.ipv4_mapped
+    return str(parsed)
 
 
 async def asker(

@@ -77,7 +77,7 @@ def make_app(context: Context) -> FastAPI:
 
     app.add_api_route("/", first_page, include_in_schema=False)
     app.mount(PORTAL, make_portal(context))
-    app.add_middleware(Guard, limit=limit, request_seconds=context.settings.request_seconds)
+    app.add_middleware(Guard, limit=limit, settings=context.settings)
     add_handlers(app)
     for router in (
         *(consents.router, consents.lookup_router, consents.evidence_router, files.router, files.sync_router),

@@ -1,14 +1,15 @@
 """What every request passes on its way in and every answer on its way out.
 
-One ASGI layer: a bound on the body, on the time between its octets and until the answer begins, the security headers,
-and the access log. The log names the route and never the path, which may hold a number.
+One ASGI layer: a bound on the requests under way, altogether and by address, on the body, on the time between its
+octets and until the answer begins, the security headers, and the access log. The log names the route and never the
+path, which may hold a number.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -17,7 +18,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from smsc_filter.telemetry import failure
+from smsc_filter.web.access import network_of
 from smsc_filter.web.problems import Problem, unavailable
+from smsc_filter.web.settings import WebSettings
 
 log = structlog.get_logger()
 
@@ -37,23 +41,43 @@ HEADERS: Final[Mapping[str, str]] = {
 NO_STORE: Final = (b"cache-control", b"no-store")
 """Answers are about people; only what says otherwise may be kept by a browser or a proxy."""
 
+STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
+"""Where the request came over TLS, here or at a proxy that says so."""
+
 _RAW_HEADERS: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Guard:
     """A layer around the routes, inside the one that catches what nobody foresaw."""
 
-    def __init__(self, app: ASGIApp, limit: Callable[[str, str], int], request_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, limit: Callable[[str, str], int], settings: WebSettings) -> None:
         """Guard ``app``; ``limit`` tells how many octets a body may have, by method and path."""
         self._app = app
         self._limit = limit
-        self._seconds = request_seconds
+        self._seconds = settings.request_seconds
+        self._settings = settings
+        self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        """One request, unless too many are under way."""
+        if scope["type"] != "http" or scope["path"] in HEALTH:
+            await (self._app if scope["type"] != "http" else self._handle)(scope, receive, send)
             return
+        client = network_of((scope.get("client") or ("",))[0])
+        busy = self._under_way.total() >= self._settings.requests
+        if busy or self._under_way[client] >= self._settings.requests_an_address:
+            problem = Problem(503, "too-many-requests", "too many requests are under way", headers=_LATER)
+            await problem.response()(scope, receive, _dressed(scope, send))
+            return
+        self._under_way[client] += 1
+        try:
+            await self._handle(scope, receive, send)
+        finally:
+            self._under_way[client] -= 1
+            if not self._under_way[client]:
+                del self._under_way[client]
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
         status = received = 0
         complete = False
@@ -74,17 +98,18 @@ class Guard:
                 complete = not message.get("more_body", False)
                 if received > most:
                     raise _too_large(most)
+                if received < (time.monotonic() - began - self._seconds) * LEAST_OCTETS_A_SECOND and not complete:
+                    raise HTTPException(408, f"less than {LEAST_OCTETS_A_SECOND:,} octets a second came", _CLOSE)
             return message
+
+        dress = _dressed(scope, send)
 
         async def dressed_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 patience.reschedule(None)
-                own = message.setdefault("headers", [])
-                named = {name.lower() for name, _ in own}
-                own += [header for header in (*_RAW_HEADERS, NO_STORE) if header[0] not in named]
-            await send(message)
+            await dress(message)
 
         problem: Problem | None = None
         # An upload lasts as long as octets come; only the wait between them is bounded.
@@ -116,16 +141,31 @@ class Guard:
         )
 
 
+def _dressed(scope: Scope, send: Send) -> Send:
+    """``send``, with the headers that every answer carries."""
+
+    async def dressed_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = message.setdefault("headers", [])
+            named = {name.lower() for name, _ in own}
+            ours = (*_RAW_HEADERS, NO_STORE, *((STRICT_TRANSPORT,) if scope["scheme"] == "https" else ()))
+            own += [header for header in ours if header[0] not in named]
+        await send(message)
+
+    return dressed_send
+
+
 UPLOAD_OCTETS: Final = 16 << 20
 """A route that takes more than this is an upload."""
 
+LEAST_OCTETS_A_SECOND: Final = 1_024
+"""An upload that comes more slowly on average, its first ``request_seconds`` aside, is cut off."""
+
+HEALTH: Final = frozenset({"/healthz", "/readyz"})
+"""Answered however many requests are under way."""
+
 _CLOSE: Final = {"Connection": "close"}
-
-
-def failure(error: BaseException) -> dict[str, object]:
-    """What a log may say of an error nobody foresaw: its class and where; its words may hold a number or a text."""
-    frames = traceback.extract_tb(error.__traceback__)[-8:]
-    return {"error": type(error).__name__, "at": [f"{frame.filename}:{frame.lineno}" for frame in frames]}
+_LATER: Final = {**_CLOSE, "Retry-After": "5"}
 
 
 def route_of(scope: Scope) -> str:

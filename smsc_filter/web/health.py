@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from functools import cache
 from typing import Any, Final
 
 import redis
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
 
 from smsc_filter.records.database import reading
 from smsc_filter.records.errors import SqlUnavailable
@@ -22,6 +23,12 @@ from smsc_filter.web.context import Context, context_of
 router = APIRouter(tags=["health"])
 
 CHECK_SECONDS: Final = 2.0
+
+
+@cache
+def _threads() -> CapacityLimiter:
+    """Threads of its own: those of the pages may all be waiting."""
+    return CapacityLimiter(2)
 
 
 class NoWorker(Exception):
@@ -51,7 +58,9 @@ async def readyz(request: Request) -> Response:
     context = context_of(request)
     names = ("records", "state", "relay")
     said = await asyncio.gather(
-        _check(run_in_threadpool(_ask_records, context)), _check(_ask_state(context)), _check(_ask_relay(context))
+        _check(to_thread.run_sync(_ask_records, context, limiter=_threads())),
+        _check(_ask_state(context)),
+        _check(_ask_relay(context)),
     )
     checks = dict(zip(names, said, strict=True))
     ready = all(each == "ok" for each in said)

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from smsc_filter.records.errors import RecordsError, SqlUnavailable
 from smsc_filter.records.jobs import Job, move_job, waiting_jobs
-from smsc_filter.web.guard import failure
+from smsc_filter.telemetry import failure
 
 RETRY_SECONDS: Final = 2.0
 """Pause before work is tried again while a store is away."""

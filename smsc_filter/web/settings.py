@@ -31,11 +31,29 @@ class WebSettings:
     request_seconds: Annotated[float, Field(gt=0)] = 30.0
     """Longest wait for an answer, and for the next octets of a request."""
 
+    header_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Longest wait for the whole headers of a request, from the connection or the first octet on."""
+
+    connections: Annotated[int, Field(ge=8)] = 512
+    """At once. One more closes the one that has kept us waiting longest, of the address that holds the most."""
+
+    connections_an_address: Annotated[int, Field(ge=1)] = 64
+    """At once from one IPv4 address or IPv6 /48 that is no proxy; one more closes its longest waiting one."""
+
+    requests: Annotated[int, Field(ge=1)] = 256
+    """Under way at once; more get 503 and Retry-After. /healthz and /readyz are answered beyond it."""
+
+    requests_an_address: Annotated[int, Field(ge=1)] = 64
+    """Under way at once for one IPv4 address or IPv6 /48, as proxies name it."""
+
     max_body_kb: Annotated[int, Field(ge=1)] = 1024
     """Greatest body of an ordinary request, in KiB."""
 
     max_upload_mb: Annotated[int, Field(ge=1)] = 4096
     """Greatest file of an import or a list, in MiB."""
+
+    uploads_total_mb: Annotated[int, Field(ge=1)] = 16384
+    """All files of imports and lists together that wait or are coming in, in MiB; more get 507."""
 
     failures_a_minute: Annotated[int, Field(ge=1)] = 20
     """Wrong tokens from one address within a minute before it has to wait."""

@@ -118,7 +118,7 @@ def test_patience_is_with_a_network_and_bounded() -> None:
     for address in ("2001:db8::1", "2001:db8::2"):
         failures.note(address, 100.0)
     assert failures.wait_seconds("2001:db8::3", 100.0) == 60.0
-    assert failures.wait_seconds("2001:db8:0:1::3", 100.0) == 0.0
+    assert failures.wait_seconds("2001:db8:1::3", 100.0) == 0.0
     assert failures.wait_seconds("2001:db8::3", 160.0) == 0.0
     for number in range(20_000):
         failures.note(f"10.0.{number // 250}.{number % 250}", 200.0)
@@ -183,3 +183,9 @@ def test_an_upload_has_its_own_bound(valkey: object, tmp_path: object) -> None:
 ])  # fmt: skip
 def test_what_is_not_there_is_a_problem_too(world: World, method: str, path: str, status: int, kind: str) -> None:
     problem(world.client.request(method, path), status, kind)
+
+
+def test_browsers_are_held_to_tls_where_it_is(world: World) -> None:
+    header = "strict-transport-security"
+    assert world.client.get("https://testserver/").headers[header].startswith("max-age=")
+    assert header not in world.client.get("http://testserver/").headers
