@@ -1,5 +1,7 @@
 """How events are logged: a name and fields, one a line on stderr, as JSON or for people to read.
 
+A line is one ``write``, and processes that share a pipe write one after the other: no line is torn by another's.
+
 Texts of messages and full phone numbers stay in the decision record and never come here. Of an exception its class and
 the lines it came by are logged, never its words: a database or a parser puts the value it dislikes into them. What
 libraries and the interpreter log by themselves goes the same way. A number that gets here after all has its middle
@@ -8,15 +10,20 @@ taken out.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import re
+import select
+import stat
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO
 
 import structlog
 from pydantic import ConfigDict
@@ -32,6 +39,9 @@ NO_NUMBERS: Final = frozenset({"event", "level", "timestamp", "entry_id", "file"
 """Fields whose digits are times and places."""
 
 ARGUMENTS: Final = re.compile(r",? with args beginning with:.*", re.DOTALL)
+
+LOCK_SECONDS: Final = 0.5
+"""Longest wait for another process to finish its line; one that was stopped in the middle of it holds up nobody."""
 
 Format = Literal["json", "text"]
 
@@ -59,10 +69,72 @@ def _shortened(value: Any) -> Any:
     return value
 
 
+class LineWriter:
+    """Writes whole lines to a stream, whoever else writes to it. Safe for threads."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to the descriptor of ``stream``, or through ``stream`` where it has none."""
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self._shared = False
+        with contextlib.suppress(OSError, ValueError):
+            descriptor = stream.fileno()
+            # A write to a file is whole already; one to a pipe only up to PIPE_BUF octets.
+            mode = os.fstat(descriptor).st_mode
+            self._shared = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+            self._descriptor = descriptor
+
+    def msg(self, message: str) -> None:
+        """Write ``message`` and a line feed; what nobody can read any more is dropped."""
+        if self._descriptor is None:
+            with self._lock:
+                self._stream.write(message + "\n")
+                self._stream.flush()
+            return
+        line = (message + "\n").encode("utf-8", "backslashreplace")
+        with self._lock, self._alone(self._descriptor), contextlib.suppress(OSError):
+            _write_all(self._descriptor, line)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+    @contextlib.contextmanager
+    def _alone(self, descriptor: int) -> Iterator[None]:
+        """Keep other processes from writing meanwhile, as far as the system can."""
+        locked = False
+        deadline = time.monotonic() + LOCK_SECONDS
+        while self._shared and not locked:
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+            except (BlockingIOError, PermissionError):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.0005)
+            except OSError:
+                self._shared = False  # this system has no locks on pipes
+        try:
+            yield
+        finally:
+            if locked:
+                fcntl.lockf(descriptor, fcntl.LOCK_UN)
+
+
+def _write_all(descriptor: int, octets: bytes) -> None:
+    """Write all of ``octets``, in one call but where the system takes only a part."""
+    while octets:
+        try:
+            octets = octets[os.write(descriptor, octets) :]
+        except BlockingIOError:
+            select.select((), (descriptor,), (), 1.0)
+
+
 def configure_logging(level: str | None = None, form: Format = "json") -> None:
     """Log events at ``level`` and above, as ``form``; without a level the environment says, and "info" otherwise."""
     name = (level or os.environ.get(LEVEL_VARIABLE, "info")).upper()
     least = logging.getLevelNamesMapping().get(name, logging.INFO)
+    writer = LineWriter(sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -73,7 +145,7 @@ def configure_logging(level: str | None = None, form: Format = "json") -> None:
             *_renderer(form),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )
     _take_over(least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -186,3 +187,24 @@ def test_sql_hides_values_in_its_words(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="once") as raised:
         break_constraint(tmp_path)
     assert MARK not in str(raised.value)
+
+
+MANY_LINES = """
+import sys, structlog
+from smsc_filter.telemetry import configure_logging
+configure_logging("info")
+log = structlog.get_logger()
+for number in range(60):
+    log.info("line", who=sys.argv[1], number=number, filling=sys.argv[1] * (90_000 if number % 3 else 10))
+"""
+
+
+def test_lines_of_several_processes_on_one_pipe_stay_whole() -> None:
+    """A pipe keeps only 4,096 octets together, and holds 65,536."""
+    shell = " & ".join(f"{sys.executable} -c '{MANY_LINES}' {who}" for who in "abc") + " & wait"
+    said = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, check=True, timeout=60).stderr
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert len(lines) == 180
+    assert all(set(line["filling"]) == {line["who"]} for line in lines)
+    for who in "abc":
+        assert [line["number"] for line in lines if line["who"] == who] == list(range(60))
