@@ -5,7 +5,8 @@ session, with another word. Of words only digests are kept, and of a code what i
 table can neither enter nor find out a code by trying all of them.
 
 Every number is treated alike, whether anything is known of it. Where a limit of the number is reached no code is sent,
-and the asker sees the same as ever; a limit of the asker's own network is told.
+and the asker sees the same as ever; a limit of the asker's own network is told. A browser that proved the number before
+has limits of its own, which no stranger reaches.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.tables import portal_challenges as challenges
 from smsc_filter.records.tables import portal_sessions as sessions
 
-CODE_DIGITS: Final = 6
+CODE_DIGITS: Final = 8
 WORD_OCTETS: Final = 32
+
+DEVICE: Final = "device:"
+"""Begins what stands for the network of a browser that is known."""
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 3_600_000
@@ -83,8 +87,17 @@ class Visit(NamedTuple):
     digest: bytes
 
 
-def ask_code(engine: Engine, limits: Limits, recipient: str, network: str, now: float) -> Asked:
+class Opened(NamedTuple):
+    """A session that a code has opened."""
+
+    word: str
+    recipient: str
+
+
+def ask_code(engine: Engine, limits: Limits, recipient: str, network: str, now: float, device: str = "") -> Asked:
     """Begin to prove ``recipient``, a number in E.164 digits, for somebody in ``network``.
+
+    ``device`` names a browser that has proved this very number before; "" for any other.
 
     Raises:
         TooOften: nothing was done.
@@ -96,8 +109,11 @@ def ask_code(engine: Engine, limits: Limits, recipient: str, network: str, now: 
     row = challenges.c
     with writing(engine) as connection:
         connection.execute(delete(challenges).where(row.asked_at_ms <= now_ms - DAY_MS))
-        _check(connection, limits, network, now_ms)
-        sent = row.recipient == recipient, row.code.is_not(None)
+        asker = DEVICE + device if device else network
+        whose = row.network == asker if device else row.network.not_like(f"{DEVICE}%")
+        if not device:
+            _check(connection, limits, network, now_ms)
+        sent = row.recipient == recipient, row.code.is_not(None), whose
         today = _since(connection, now_ms - DAY_MS, *sent)
         lately = _since(connection, now_ms - round(limits.pause_seconds * 1000), *sent)
         may = today < limits.number_a_day and not lately
@@ -105,7 +121,7 @@ def ask_code(engine: Engine, limits: Limits, recipient: str, network: str, now: 
             insert(challenges).values(
                 digest=_digest(word),
                 recipient=recipient,
-                network=network,
+                network=asker,
                 code=_under(word, code) if may else None,
                 asked_at_ms=now_ms,
                 tries=0,
@@ -115,8 +131,8 @@ def ask_code(engine: Engine, limits: Limits, recipient: str, network: str, now: 
     return Asked(word, code if may else None)
 
 
-def enter_code(engine: Engine, limits: Limits, word: str, code: str, now: float) -> str | None:
-    """The word of a new session, if ``code`` is the one that was sent; None otherwise, whatever the reason.
+def enter_code(engine: Engine, limits: Limits, word: str, code: str, now: float) -> Opened | None:
+    """A new session, if ``code`` is the one that was sent; None otherwise, whatever the reason.
 
     Raises:
         SqlUnavailable: the database does not answer.
@@ -150,7 +166,7 @@ def enter_code(engine: Engine, limits: Limits, word: str, code: str, now: float)
                 digest=_digest(session), recipient=counted.recipient, began_at_ms=now_ms, seen_at_ms=now_ms
             )
         )
-    return session
+    return Opened(session, counted.recipient)
 
 
 def find_visit(engine: Engine, limits: Limits, word: str, now: float) -> Visit | None:
@@ -197,14 +213,23 @@ def form_word(word: str) -> str:
 
 def _check(connection: Connection, limits: Limits, network: str, now_ms: int) -> None:
     row = challenges.c
+    strangers = row.network.not_like(f"{DEVICE}%")
     for most, period_ms, condition in (
         (limits.network_an_hour, HOUR_MS, (row.network == network,)),
-        (limits.all_a_minute, MINUTE_MS, ()),
+        # Whoever has many networks has them next to each other, and leaves half to everybody else.
+        (max(1, limits.all_a_minute // 2), MINUTE_MS, (row.network.startswith(_wide(network), autoescape=True),)),
+        (limits.all_a_minute, MINUTE_MS, (strangers,)),
     ):
         if _since(connection, now_ms - period_ms, *condition) >= most:
             oldest = select(func.min(row.asked_at_ms)).where(row.asked_at_ms > now_ms - period_ms, *condition)
             free_ms = connection.execute(oldest).scalar_one() + period_ms - now_ms
             raise TooOften(math.ceil(free_ms / 1000))
+
+
+def _wide(network: str) -> str:
+    """How the networks begin that lie in the same IPv4 /16 or IPv6 /32."""
+    mark = ":" if ":" in network else "."
+    return mark.join([*network.split(mark)[:2], ""])
 
 
 def _since(connection: Connection, after_ms: int, *conditions: ColumnElement[bool]) -> int:

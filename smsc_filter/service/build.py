@@ -96,10 +96,18 @@ def make_registry(settings: Settings, tuning: Tuning = NO_TUNING) -> Registry:
 
 
 def jitter_key(settings: Settings) -> bytes:
-    """The key of soft caps: that of the configuration, or one of this installation, made when first needed."""
-    if settings.policy.jitter_key:
-        return settings.policy.jitter_key.encode()
-    path = settings.data_dir / "jitter.key"
+    """The key of soft caps: that of the configuration, or one of this installation."""
+    return settings.policy.jitter_key.encode() or _own_key(settings, "jitter.key")
+
+
+def device_key(settings: Settings) -> bytes:
+    """The key of known browsers: that of the configuration, or one of this installation."""
+    return settings.web.device_key.encode() or _own_key(settings, "device.key")
+
+
+def _own_key(settings: Settings, name: str) -> bytes:
+    """A key of this installation, made when first needed."""
+    path = settings.data_dir / name
     if not path.exists():
         make_private_folder(settings.data_dir)
         with tempfile.NamedTemporaryFile(dir=settings.data_dir, delete=False) as file:

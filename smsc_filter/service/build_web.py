@@ -15,6 +15,7 @@ from smsc_filter.policy.tuning import tuned_profile
 from smsc_filter.records.signature import SigningKey
 from smsc_filter.service.build import (
     configured_thresholds,
+    device_key,
     model_folder,
     read_prohibited,
     set_thresholds,
@@ -25,6 +26,7 @@ from smsc_filter.settings import Settings
 from smsc_filter.state.notices import post
 from smsc_filter.web.console.setup import Setup
 from smsc_filter.web.context import Context, make_context
+from smsc_filter.web.devices import Devices
 from smsc_filter.web.models import Models
 from smsc_filter.web.portal.desk import PortalDesk, limits_of
 
@@ -57,6 +59,7 @@ def portal_desk(settings: Settings, store: redis.asyncio.Redis) -> PortalDesk:
         limits=limits_of(settings.portal),
         categories=settings.portal.categories,
         send=partial(post, store) if settings.notices.system_id else None,
+        help=settings.portal.help,
         messages_ask_wishes=settings.declines.sms,
     )
 
@@ -82,6 +85,7 @@ def web_context(
         project_consents=make_projector(settings, engine, writer).apply,
         setup=make_setup(settings, models),
         portal=portal_desk(settings, store),
+        devices=Devices(device_key(settings)),
         clock=clock,
         owner_of=owners_of(settings),
     )

@@ -24,6 +24,7 @@ from smsc_filter.state.projection import write_whitelist
 from smsc_filter.web.access import Failures
 from smsc_filter.web.consents import ConsentDesk
 from smsc_filter.web.console.setup import Setup
+from smsc_filter.web.devices import Devices
 from smsc_filter.web.jobs import JobRunner
 from smsc_filter.web.models import Models
 from smsc_filter.web.portal.desk import PortalDesk
@@ -55,6 +56,7 @@ class Context:
     sign_in_failures: Failures
     setup: Setup
     portal: PortalDesk
+    devices: Devices
     zone: str
     """In which times are shown."""
     terms: Terms
@@ -104,6 +106,7 @@ def make_context(
     project_consents: Callable[[], object],
     setup: Setup,
     portal: PortalDesk,
+    devices: Devices,
     clock: Callable[[], float],
     owner_of: Callable[[str], str | None],
 ) -> Context:
@@ -125,6 +128,7 @@ def make_context(
         project_consents: brings consents on record into the hot state.
         setup: what the configuration says.
         portal: the portal's part.
+        devices: browsers that signed in before.
         clock: epoch seconds.
         owner_of: whose a canonical address is.
     """
@@ -155,6 +159,7 @@ def make_context(
         setup=setup,
         zone=setup.profile.zones[""][0],
         portal=portal,
+        devices=devices,
         terms=terms_of(setup.profile),
         owner_of=owner_of,
         recent=Recent(engine),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
@@ -68,7 +68,12 @@ class WebSettings:
     """Wrong passwords from one address within a minute before it has to wait."""
 
     sign_in_failures_a_name: Annotated[int, Field(ge=1)] = 10
-    """Wrong passwords for one name within a quarter of an hour before nobody may try it."""
+    """Wrong passwords for one name, from one IPv4 address or IPv6 /48 or by one known browser, before that one has to
+    wait a minute, and twice as long after each further one, an hour at most."""
+
+    device_key: str = field(default="", repr=False)
+    """Signs the cookies of browsers that signed in before, which limits that strangers can reach pass by; empty: one is
+    made in ``data_dir``. Machines that serve the same names need the same."""
 
     def __post_init__(self) -> None:
         for network in self.proxies:
@@ -116,10 +121,14 @@ class PortalSettings:
     """Codes to one number in any 24 hours; what is asked for beyond is not sent, and looks the same."""
 
     codes_an_hour: Annotated[int, Field(ge=1)] = 10
-    """Codes one address, or one IPv6 /64, asks for in any hour."""
+    """Codes one IPv4 address, or one IPv6 /48, asks for in any hour."""
 
     codes_a_minute: Annotated[int, Field(ge=1)] = 60
-    """Codes altogether: what the SMS cost at worst."""
+    """Codes altogether, of which half may go to one IPv4 /16 or IPv6 /32: what the SMS cost at worst. Browsers that
+    proved the number before are not counted; their numbers get ``codes_a_day`` there."""
+
+    help: Annotated[str, Field(max_length=200)] = ""
+    """How else subscribers reach the operator, such as a hotline; shown where codes may not come."""
 
     idle_minutes: Annotated[float, Field(gt=0)] = 15.0
     """Without a click for so long one is signed out."""

@@ -10,6 +10,8 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import insert, select
+from starlette.requests import Request
+from starlette.responses import Response
 
 from smsc_filter.policy.facts import ConsentState
 from smsc_filter.policy.record import id_to_text
@@ -21,6 +23,7 @@ from smsc_filter.records.portal import find_visit, form_word
 from smsc_filter.records.tables import decisions, portal_challenges, portal_sessions
 from smsc_filter.relay.notices import NoticeSettings
 from smsc_filter.state.notices import STREAM
+from smsc_filter.web.devices import LIFETIME_SECONDS, Devices
 from smsc_filter.web.portal.words import CATEGORIES, EVENTS, FROM_ME, STATES, TO_ME
 from tests.web.conftest import NOW, A, B, World, make_world
 
@@ -84,12 +87,12 @@ def codes(world: World, number: str) -> list[str]:
     found = []
     for _, fields in world.store.xrange(STREAM):
         if fields[b"to"].decode() == number:
-            found.append(re.search(r"[0-9]{6}", fields[b"text"].decode())[0])  # type: ignore[index]
+            found.append(re.search(r"[0-9]{8}", fields[b"text"].decode())[0])  # type: ignore[index]
     return found
 
 
 def other_than(code: str) -> str:
-    return "000000" if code != "000000" else "000001"
+    return "00000000" if code != "00000000" else "00000001"
 
 
 def decide(world: World, number: int, **values: Any) -> int:
@@ -265,12 +268,68 @@ def test_a_network_asks_for_few_codes_an_hour_whatever_the_numbers(world: World)
     assert Browser(world, "2001:db8::ffff").ask("8613800005556").status_code == 303
 
 
-def test_codes_altogether_have_a_bound(world: World) -> None:
+def test_codes_altogether_have_a_bound_which_a_known_browser_passes(world: World) -> None:
+    known = Browser(world, "203.0.113.1").sign_in()
+    known.client.cookies.delete("my-session")
+    world.now[0] += 61
     for at in range(60):
-        assert Browser(world, f"203.0.{at}.1").ask(f"861390000{at:04d}").status_code == 303
+        assert Browser(world, f"203.{at}.1.1").ask(f"861390000{at:04d}").status_code == 303
     assert Browser(world, "203.0.113.1").ask(B).status_code == 429
+    assert known.ask(B).status_code == 429
+    known.sign_in(A)
     world.now[0] += 60
     assert Browser(world, "203.0.113.1").ask(B).status_code == 303
+
+
+@pytest.mark.parametrize("networks", ["2001:db8:{:x}::1", "198.51.{}.1"])
+def test_networks_next_to_each_other_leave_codes_to_the_others(world: World, networks: str) -> None:
+    statuses = [Browser(world, networks.format(at)).ask(f"861390000{at:04d}").status_code for at in range(1, 41)]
+    assert statuses == [303] * 30 + [429] * 10
+    assert Browser(world, "192.0.2.200").ask(B).status_code == 303
+    assert Browser(world, "2001:db9::1").ask("8613900009999").status_code == 303
+
+
+def test_who_proved_a_number_gets_codes_when_strangers_have_used_them_up(world: World) -> None:
+    known = Browser(world, "203.0.113.1").sign_in()
+    known.client.cookies.delete("my-session")
+    for at in range(6):
+        world.now[0] += 61
+        stranger = Browser(world, f"198.51.100.{at}")
+        stranger.ask()
+        for _ in range(5):
+            stranger.enter("00000000")
+    assert len(codes(world, A)) == 5
+    assert "Use a browser that signed in with this number before" in stranger.page.text
+    known.sign_in()
+    assert len(codes(world, A)) == 6
+    known.client.cookies.delete("my-session")
+    for _ in range(6):
+        world.now[0] += 61
+        assert known.ask().status_code == 303
+    assert len(codes(world, A)) == 10
+
+
+def test_a_device_is_known_by_its_own_cookie_for_its_own_number_and_time() -> None:
+    devices, response = Devices(b"key"), Response()
+    devices.remember(request_with(""), response, "portal:1", "/", 1_000.0)
+    name, _, value = response.headers["set-cookie"].partition(";")[0].partition("=")
+    asked = request_with(f"{name}={value}")
+    device = devices.known(asked, "portal:1", 1_000.0)
+    assert device
+    assert not devices.known(asked, "portal:2", 1_000.0)
+    assert not devices.known(asked, "portal:1", 1_000.0 + LIFETIME_SECONDS)
+    assert not Devices(b"other").known(asked, "portal:1", 1_000.0)
+    for forged in (value[:-1], "x" + value, value.replace(".1000.", ".2000."), "..", "a.b.c", "a.9.\u00e9"):
+        assert not devices.known(request_with(f"{name}={forged}"), "portal:1", 1_000.0)
+    again = Response()
+    devices.remember(asked, again, "portal:1", "/", 2_000.0)
+    assert f"{name}={device}.2000." in again.headers["set-cookie"]
+
+
+def request_with(cookie: str) -> Request:
+    return Request(
+        {"type": "http", "scheme": "http", "path": "/", "server": ("x", 80), "headers": [(b"cookie", cookie.encode())]}
+    )
 
 
 @pytest.mark.parametrize("number", ["", "12", "not a number", "9" * 30, "<script>"])

@@ -94,7 +94,7 @@ def sign_in(page: Page, smsc: Smsc, number: str = NUMBER) -> None:
     page.locator("main button").click()
     _, to, text = wait_until(lambda: notices(smsc)[before:], "the code comes")[0]
     assert to == number
-    code = re.search(r"[0-9]{6}", text)
+    code = re.search(r"[0-9]{8}", text)
     assert code is not None
     page.locator("#code").fill(code[0])
     page.locator("main button").click()

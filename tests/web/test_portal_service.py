@@ -66,7 +66,7 @@ def sign_in(web: httpx.Client, smsc: Smsc) -> None:
     page = ask_for_a_code(web)
     source, to, text = wait_until(lambda: notices(smsc)[before:], "the code comes")[0]
     assert (source, to) == (NOTICES["address"], NUMBER)
-    code = re.search(r"[0-9]{6}", text)
+    code = re.search(r"[0-9]{8}", text)
     assert code is not None
     home = web.post("/my/sign-in", data={"form": form_word(page), "code": code[0]}, follow_redirects=True)
     assert NUMBER in home.text

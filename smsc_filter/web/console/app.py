@@ -36,7 +36,8 @@ def make_console(context: Context) -> FastAPI:
         openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, dependencies=[Depends(admit)]
     )
     app.state.context = context
-    app.state.attempts = login.Attempts(context.settings.sign_in_failures_a_name)
+    app.state.back_off = login.BackOff(context.settings.sign_in_failures_a_name)
+    app.state.strangers = set()
     add_page_handlers(app)
 
     @app.exception_handler(SignInNeeded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -25,6 +25,7 @@ from smsc_filter.records.users import (
     open_session,
     set_password,
 )
+from smsc_filter.web.access import network_of
 from smsc_filter.web.api.common import World
 from smsc_filter.web.console.access import (
     COOKIE,
@@ -50,40 +51,53 @@ LOGIN_SECONDS: Final = 3_600
 
 AT_ONCE: Final = asyncio.Semaphore(2)
 """Passwords checked at the same time: each takes 64 MiB and some 50 ms of a core."""
+KNOWN_AT_ONCE: Final = asyncio.Semaphore(1)
+"""Beside those, from browsers that signed in before: a flood of strangers does not stand before them."""
+
+MOST_WAITING: Final = 40
+"""Sign-ins of strangers that wait for their turn, some second of work; more are told to come back."""
+
+CONSOLE_DEVICE: Final = "console:"
+"""Begins the subject of a browser that has signed in to the console."""
 
 WRONG: Final = N_("Name or password is wrong.")
 TOO_OFTEN: Final = N_("Too many attempts; wait a few minutes.")
 
 
-class Attempts:
-    """Counts failed sign-ins to one name, wherever they come from. Asked on the loop only."""
+class BackOff:
+    """Counts failed sign-ins to a name by whoever fails: it waits longer each time, and nobody else does.
 
-    MOST_NAMES: Final = 10_000
-    WINDOW_SECONDS: Final = 900.0
+    Asked on the loop only.
+    """
+
+    MOST_ENTRIES: Final = 100_000
+    FIRST_SECONDS: Final = 60.0
+    LONGEST_SECONDS: Final = 3_600.0
 
     def __init__(self, most: int) -> None:
-        """Let a name fail ``most`` times in a quarter of an hour."""
+        """Let somebody fail ``most`` times at a name before the first wait."""
         self._most = most
-        self._at: OrderedDict[str, deque[float]] = OrderedDict()
+        self._failed: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
 
-    def wait_seconds(self, name: str, now: float) -> float:
-        """How long nobody may try this name; 0: not at all."""
-        at = self._at.get(name)
-        if at is None or len(at) < self._most:
+    def wait_seconds(self, name: str, who: str, now: float) -> float:
+        """How long ``who``, a network or a known browser, may not try ``name``; 0: not at all."""
+        failed, last = self._failed.get((name, who), (0, 0.0))
+        if failed < self._most:
             return 0.0
-        return max(0.0, at[0] + self.WINDOW_SECONDS - now)
+        pause = self.FIRST_SECONDS * 2.0 ** min(failed - self._most, 16)
+        return max(0.0, last + min(self.LONGEST_SECONDS, pause) - now)
 
-    def note(self, name: str, now: float) -> None:
-        """One more failure."""
-        at = self._at.setdefault(name, deque(maxlen=self._most))
-        at.append(now)
-        self._at.move_to_end(name)
-        while len(self._at) > self.MOST_NAMES:
-            self._at.popitem(last=False)
+    def note(self, name: str, who: str, now: float) -> None:
+        """One more failure; what is older than the longest wait counts no more."""
+        failed, last = self._failed.get((name, who), (0, now))
+        self._failed[name, who] = (failed + 1 if now - last < 2 * self.LONGEST_SECONDS else 1, now)
+        self._failed.move_to_end((name, who))
+        while len(self._failed) > self.MOST_ENTRIES:
+            self._failed.popitem(last=False)
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: str, who: str) -> None:
         """The right person came."""
-        self._at.pop(name, None)
+        self._failed.pop((name, who), None)
 
 
 @router.get("/login")
@@ -110,24 +124,20 @@ async def sign_in(
     # Nobody signs somebody else in: the form and the cookie have to come from the same page.
     check_csrf(request.cookies.get(LOGIN_COOKIE) or secrets.token_urlsafe(), csrf)
     name, address, now = name.strip().lower(), address_of(request), context.clock()
-    attempts = request.app.state.attempts
-    wait = max(context.sign_in_failures.wait_seconds(address, now), attempts.wait_seconds(name, now))
+    device = context.devices.known(request, CONSOLE_DEVICE + name, now)
+    user, wait = await _check(request, context, name, password, device)
     if wait > 0:
         response = _form(request, next, TOO_OFTEN, 429)
         response.headers["Retry-After"] = str(math.ceil(wait))
         return response
-    async with AT_ONCE:
-        user = await run_in_threadpool(check_password, context.engine, name, password)
     if user is None:
-        context.sign_in_failures.note(address, now)
-        attempts.note(name, now)
         log.info("sign-in-refused")
         return _form(request, next, WRONG, 401)
-    attempts.forget(name)
     secret = await run_in_threadpool(_open, context, user, request.cookies.get(COOKIE), address)
     back = way_back(next) if next and user.role is not Role.PROVIDER else home_of(user)
     response = RedirectResponse(back, 303)
     set_cookie(request, response, COOKIE, secret)
+    context.devices.remember(request, response, CONSOLE_DEVICE + user.name, ROOT, now)
     response.delete_cookie(LOGIN_COOKIE, path=ROOT)
     log.info("signed-in", user=user.name)
     return response
@@ -181,6 +191,37 @@ def ask_to_sign_in(request: Request) -> Response:
     query = f"?{request.url.query}" if request.url.query else ""
     wanted = f"?next={quote(back + query, safe='')}" if request.method == "GET" else ""
     return RedirectResponse(f"{ROOT}/login{wanted}", 303)
+
+
+async def _check(
+    request: Request, context: Context, name: str, password: str, device: str
+) -> tuple[User | None, float]:
+    """Check a password in turn: the user it is of, and how long to wait where it is not even looked at."""
+    address, now = address_of(request), context.clock()
+    back_off: BackOff = request.app.state.back_off
+    who = f"device:{device}" if device else network_of(address)
+    wait = back_off.wait_seconds(name, who, now)
+    if not device:
+        wait = max(wait, context.sign_in_failures.wait_seconds(address, now))
+        if len(request.app.state.strangers) >= MOST_WAITING:
+            wait = max(wait, 2.0)
+    if wait > 0:
+        return None, wait
+    turn = object()
+    if not device:
+        request.app.state.strangers.add(turn)
+    try:
+        async with KNOWN_AT_ONCE if device else AT_ONCE:
+            user = await run_in_threadpool(check_password, context.engine, name, password)
+    finally:
+        request.app.state.strangers.discard(turn)
+    if user is None:
+        back_off.note(name, who, now)
+        if not device:
+            context.sign_in_failures.note(address, now)
+    else:
+        back_off.forget(name, who)
+    return user, 0.0
 
 
 def _open(context: Context, user: User, earlier: str | None, address: str) -> str:

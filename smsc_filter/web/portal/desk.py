@@ -19,6 +19,8 @@ class PortalDesk:
     """What can be declined apart."""
     send: Callable[[Notice], Awaitable[None]] | None
     """Has a text sent to a subscriber; None: there is no bind for it, so nobody can sign in."""
+    help: str
+    """How else the operator is reached."""
     messages_ask_wishes: bool
     """Whether advertising by SMS heeds what is declined, or calls only."""
 

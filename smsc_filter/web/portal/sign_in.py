@@ -42,6 +42,9 @@ log = structlog.get_logger()
 
 LONGEST_NUMBER: Final = 24
 
+PORTAL_DEVICE: Final = "portal:"
+"""Begins the subject of a browser that has proved a number."""
+
 CODE_TEXT: Final = N_("Your code is %(code)s, good for %(minutes)s minutes. Give it to nobody.")
 """Goes out in one message in every language."""
 
@@ -66,6 +69,7 @@ async def first_page(request: Request) -> Response:
 def _ask(request: Request, context: Context, wrong: str = "", status: int = 200, wait: int = 0) -> Response:
     word = word_in(request, VISITOR) or new_word()
     values = {"form_word": form_word(word), "wrong": wrong, "can": context.portal.send is not None, "wait": wait}
+    values["help"] = context.portal.help
     response = show(request, "number", None, values, status)
     keep_word(request, response, VISITOR, word)
     return response
@@ -84,8 +88,9 @@ async def send_code(request: Request, context: World) -> Response:
     except ValueError:
         return _ask(request, context, "number", 422)
     now, limits = context.clock(), context.portal.limits
+    device = context.devices.known(request, PORTAL_DEVICE + recipient, now)
     try:
-        asked = await run_in_threadpool(ask_code, context.engine, limits, recipient, network(request), now)
+        asked = await run_in_threadpool(ask_code, context.engine, limits, recipient, network(request), now, device)
     except TooOften as error:
         log.info("portal-too-often", wait_seconds=error.wait_seconds)
         response = _ask(request, context, "often", 429, error.wait_seconds)
@@ -112,7 +117,13 @@ def _enter(request: Request, context: Context, wrong: str = "", status: int = 20
     word = word_in(request, CHALLENGE)
     if not word:
         return RedirectResponse("/", 303)
-    values = {"form_word": form_word(word), "wrong": wrong, "digits": CODE_DIGITS, "limits": context.portal.limits}
+    values = {
+        "form_word": form_word(word),
+        "wrong": wrong,
+        "digits": CODE_DIGITS,
+        "limits": context.portal.limits,
+        "help": context.portal.help,
+    }
     return show(request, "code", None, values, status)
 
 
@@ -123,13 +134,15 @@ async def sign_in(request: Request, context: World) -> Response:
     form = await read_form(request)
     check_form(form, word)
     code = "".join(text_in(form, "code", 20).split())
-    session = await run_in_threadpool(enter_code, context.engine, context.portal.limits, word, code, context.clock())
-    if session is None:
+    now = context.clock()
+    opened = await run_in_threadpool(enter_code, context.engine, context.portal.limits, word, code, now)
+    if opened is None:
         log.info("portal-code-wrong")
         return _enter(request, context, "code", 422)
     response = RedirectResponse("/", 303)
     # A word of its own: whatever was in the browser before opens nothing.
-    keep_word(request, response, SESSION, session)
+    keep_word(request, response, SESSION, opened.word)
+    context.devices.remember(request, response, PORTAL_DEVICE + opened.recipient, "/", now)
     drop_word(response, CHALLENGE, VISITOR)
     return response
 

@@ -116,9 +116,11 @@ def sign_in(world: World) -> SignIn:
     return signed_in
 
 
-def stranger(world: World, language: str = "en") -> Person:
+def stranger(world: World, language: str = "en", address: str = "testclient") -> Person:
     """Somebody who is not signed in."""
-    client = TestClient(world.client.app, raise_server_exceptions=False, headers={"Accept-Language": language})
+    client = TestClient(
+        world.client.app, raise_server_exceptions=False, headers={"Accept-Language": language}, client=(address, 1)
+    )
     # The lifespan belongs to the client of the world.
     return Person(client)
 
