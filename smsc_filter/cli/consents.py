@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import orjson
@@ -14,7 +16,8 @@ from sqlalchemy import Engine
 from smsc_filter.cli import records
 from smsc_filter.cli.common import console, day, fail, octets_bar, progress_bar, store, tell
 from smsc_filter.cli.verbs import Verbs
-from smsc_filter.records import consent_files, evidence, imports, verify, whitelist
+from smsc_filter.records import claims, consent_files, evidence, imports, verify, whitelist
+from smsc_filter.records.audit import Actor
 from smsc_filter.records.consents import ConsentEvent, consents_of_pairs, history, owner_ids, store_events
 from smsc_filter.records.database import reading
 from smsc_filter.records.errors import RecordsError
@@ -31,6 +34,8 @@ from smsc_filter.service.projector import Projector
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state.projection import write_whitelist
 from smsc_filter.state.rules import write_rules
+
+REVIEW = "smsc-filter consent review {} --help"
 
 SHOWN_ERRORS = 20
 """Wrong lines that are told one by one; more go into a file."""
@@ -78,6 +83,8 @@ def import_consents(options: argparse.Namespace) -> int:
             errors.add(batch.errors)
         summary = taking.summary
     tell(f"{path}: {summary}")
+    if summary.held:
+        tell(f"{path}: smsc-filter consent claims shows what was claimed of who had refused, and waits for a review")
     if errors.file is not None:
         tell(f"{path}: wrong lines are told in {errors.file}")
     return 1 if summary.wrong else 0
@@ -142,6 +149,8 @@ def record_consent(options: argparse.Namespace) -> int:
             text_version=options.text_version,
             evidence=kept.sha256 if kept else None,
             evidence_name=kept.name if kept else None,
+            # Who refuses tells the operator, who writes it down; who agrees tells the owner.
+            by_owner=options.state == "granted",
         )
         stored = store_events(engine, [event])
         with projecting(settings, engine) as projector:
@@ -150,7 +159,9 @@ def record_consent(options: argparse.Namespace) -> int:
         return fail(str(error))
     finally:
         engine.dispose()
-    tell(f"event {stored.ids[0]}: {recipient} {options.state} {options.owner}")
+    tell(f"event {stored.ids[0]}: {recipient} {'claimed' if stored.held else options.state} {options.owner}")
+    if stored.held:
+        tell(f"  {recipient} had refused; a reply, the portal or a review lifts that: {REVIEW.format(stored.ids[0])}")
     return 0
 
 
@@ -178,8 +189,10 @@ def show_consents(options: argparse.Namespace) -> int:
             state = each.status.state.name.lower().replace("_", "-")
             tell(f"{names[each.owner_id]}{about}: {state} since {day(each.status.since_ms / 1000)}{until}")
         key = SigningKey.open(settings.data_dir)
+        held = claims.claimed_among(engine, recipient, events, reply_seconds=reply_seconds(settings), now=now)
         for id_, event in events:
-            tell(f"\n{_described(id_, event, evidence_folder(settings))}")
+            claimed = "held back: the recipient had refused" if id_ in held else ""
+            tell(f"\n{_described(id_, event, evidence_folder(settings), claimed=claimed)}")
             try:
                 receipt = verify.make_receipt(engine, id_, key, now)
             except RecordsError as error:
@@ -196,7 +209,57 @@ def show_consents(options: argparse.Namespace) -> int:
     return 0
 
 
-def _described(id_: int, event: ConsentEvent, folder: Path) -> str:
+def list_claims(options: argparse.Namespace) -> int:
+    """List consents that owners claim of people who had refused; none of them counts before a review."""
+    settings = read_settings(options.config)
+    engine = open_records(settings)
+    try:
+        found = claims.open_claims(
+            engine, reply_seconds=reply_seconds(settings), now=time.time(), owner=options.owner, most=options.most
+        )
+        for claim in found:
+            refused = f"held back: the recipient refused at {day(claim.refused_at_ms / 1000)}"
+            tell(_described(claim.event_id, claim.event, evidence_folder(settings), claimed=refused))
+    finally:
+        engine.dispose()
+    tell(f"{len(found):,} claims wait for a review")
+    return 0
+
+
+def review_claim(options: argparse.Namespace) -> int:
+    """Accept a claimed consent on its evidence, or reject it; a grant binds the next message."""
+    settings = read_settings(options.config)
+    now, wait = time.time(), reply_seconds(settings)
+    actor = Actor(f"{getpass.getuser()} (command line)")
+    engine = open_records(settings)
+    try:
+        if options.reject:
+            claim = claims.reject_claim(
+                engine, options.claim, actor=actor, reason=options.reason, reply_seconds=wait, now=now
+            )
+            tell(f"claim {claim.event_id} is rejected: the refusal of {claim.event.owner} stands")
+            return 0
+        agreed = options.agreed.timestamp() if options.agreed is not None else None
+        event_id = claims.accept_claim(
+            engine, options.claim, actor=actor, reason=options.reason, reply_seconds=wait, now=now, agreed_at=agreed
+        )
+        with projecting(settings, engine) as projector:
+            projector.apply()
+    finally:
+        engine.dispose()
+    tell(f"claim {options.claim} is accepted: event {event_id} grants it")
+    return 0
+
+
+def _moment(text: str) -> datetime:
+    """An ISO 8601 time with its offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no offset; 2026-05-01T09:30:00+08:00 is expected")
+    return moment
+
+
+def _described(id_: int, event: ConsentEvent, folder: Path, *, claimed: str = "") -> str:
     shown = {
         "learned": day(event.received_at_ms / 1000),
         "until": event.expires_at_ms and day(event.expires_at_ms / 1000),
@@ -209,7 +272,9 @@ def _described(id_: int, event: ConsentEvent, folder: Path) -> str:
         kept = evidence.Evidence(event.evidence, event.evidence_name or "")
         wrong = evidence.wrong_file(folder, kept) if event.evidence_name else "is not kept here"
         shown["evidence"] = f"sha256 {event.evidence}, {f'the file {wrong}' if wrong else event.evidence_name}"
-    lines = [f"event {id_}: {event.state} {event.owner} at {day(event.event_at_ms / 1000)}"]
+    when = f"at {day(event.event_at_ms / 1000)}" if event.dated else "at a time nobody knows"
+    lines = [f"event {id_}: {'claimed' if claimed else event.state} {event.owner} {when}"]
+    lines += [f"  {claimed}"] if claimed else []
     return "\n".join(lines + [f"  {name:<10} {value}" for name, value in shown.items() if value])
 
 
@@ -256,6 +321,19 @@ def add_verbs(verbs: Verbs) -> None:
     one.add_argument("--reference", default="", help="what to ask the source for")
     one.add_argument("--text-version", default="", help="which wording was agreed to")
     one.add_argument("--evidence", type=Path, metavar="FILE", help="what shows it; a copy is kept")
+    one = consent.verb("claims", list_claims, example="smsc-filter consent claims --owner shop-ltd --config F")
+    one.add_argument("--owner", help="only of this one")
+    one.add_argument("--most", type=int, default=claims.MOST_SHOWN, metavar="N", help="stop after so many")
+    example = "smsc-filter consent review 4711 --accept --reason 'signed form of 3 May seen' --config F"
+    one = consent.verb("review", review_claim, example=example)
+    one.add_argument("claim", type=int, metavar="EVENT", help="as `consent claims` shows it")
+    verdict = one.add_mutually_exclusive_group(required=True)
+    verdict.add_argument("--accept", action="store_true", help="the evidence shows that the recipient agreed later")
+    verdict.add_argument("--reject", action="store_true", help="it does not")
+    one.add_argument("--reason", required=True, help="what the evidence shows; kept in the audit log")
+    one.add_argument(
+        "--agreed", type=_moment, metavar="TIME", help="when the recipient agreed, as ISO 8601 with offset"
+    )
     one = consent.verb("show", show_consents, example="smsc-filter consent show 13800000001 --receipts receipts")
     one.add_argument("recipient", metavar="RECIPIENT")
     one.add_argument("--owner", help="only what was told to this one")

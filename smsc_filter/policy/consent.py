@@ -4,6 +4,10 @@ A consent is what its events say, read in the order in which they happened: ``TR
 ``fold`` runs it. When an event arrived does not matter, so an old grant imported late revives nothing; of several at
 the same moment a refusal is read last and stays. Two states come by time alone: a request nobody answered, and a
 grant that has run out.
+
+Who said something counts. What subscribers refused in person, by reply, in the portal or by a complaint, is lifted by
+themselves alone, or by evidence that an operator has reviewed. What an owner says that they agreed to is held back
+until then: it is a claim (``claims``). A claim without a time is never later than a refusal, whoever reported that.
 """
 
 from __future__ import annotations
@@ -21,6 +25,18 @@ KINDS: Final = ("requested", "granted", "refused", "withdrawn")
 """Kinds of events, in the order in which those of one moment are read: the last one stays."""
 
 _RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
+
+RECORDED: Final[Mapping[str, tuple[str, bool, bool]]] = {
+    "requested": ("requested", False, True),
+    "granted": ("granted", False, True),
+    "claimed": ("granted", True, True),
+    "listed": ("granted", True, False),
+    "refused": ("refused", False, True),
+    "refused-reported": ("refused", True, True),
+    "withdrawn": ("withdrawn", False, True),
+    "withdrawn-reported": ("withdrawn", True, True),
+}
+"""What the records call an event -> its kind, whether an owner says so, and whether its time is known."""
 
 TRANSITIONS: Final[Mapping[ConsentState, Mapping[str, ConsentState]]] = {
     ConsentState.NONE: {
@@ -93,6 +109,18 @@ class ConsentEvent:
     time the rules give."""
     topic: str | None = None
     """What it is about; None: everything the owner sends."""
+    by_owner: bool = False
+    """Whether the owner says so, in a file or over the API; else the subscriber did, or a review accepted it."""
+    dated: bool = True
+    """Whether it is known when it happened; if not, ``event_at_ms`` is when we learned of it."""
+
+
+def recorded_event(
+    name: str, event_at_ms: int, received_at_ms: int, expires_at_ms: int | None, topic: str | None
+) -> ConsentEvent:
+    """An event as the records have it, ``name`` among ``RECORDED``."""
+    kind, by_owner, dated = RECORDED[name]
+    return ConsentEvent(kind, event_at_ms, received_at_ms, expires_at_ms, topic, by_owner, dated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +132,8 @@ class ConsentStatus:
     """When it came to be so; 0 with ``NONE``."""
     until_ms: int | None = None
     """When time alone will change it; None: it will not."""
+    own: bool = False
+    """Of a refusal: whether the subscriber said it in person, so that no word of the owner lifts it."""
 
     def at(self, now_ms: int) -> ConsentStatus:
         """What it has become by ``now_ms`` if nothing else happens."""
@@ -133,6 +163,24 @@ def fold(events: Iterable[ConsentEvent], *, reply_seconds: float, now: float) ->
     return status.at(now_ms)
 
 
+def claims(events: Iterable[ConsentEvent], *, reply_seconds: float, now: float) -> list[ConsentEvent]:
+    """The grants an owner claims that the refusal standing at ``now`` holds back, in the order of their times."""
+    now_ms = int(now * 1000)
+    reply_ms = int(reply_seconds * 1000)
+    status = NOTHING
+    held: list[ConsentEvent] = []
+    for event in sorted(events, key=lambda event: _order(event, reply_ms)):
+        if event.event_at_ms > now_ms:
+            break
+        before = status.at(event.event_at_ms)
+        status = _after(before, event, reply_ms)
+        if status.state not in REFUSALS:
+            held = []
+        elif _is_held(before, event):
+            held.append(event)
+    return held
+
+
 def speaking_for(events: Iterable[ConsentEvent], topic: str | None) -> list[ConsentEvent]:
     """The events that bear on a topic: those of that topic, and those about everything the owner sends."""
     return [event for event in events if event.topic is None or event.topic == topic]
@@ -145,20 +193,32 @@ def _until(event: ConsentEvent, reply_ms: int) -> int | None:
     return event.expires_at_ms
 
 
-def _order(event: ConsentEvent, reply_ms: int) -> tuple[int, int, float]:
+def _order(event: ConsentEvent, reply_ms: int) -> tuple[int, int, int, float]:
     # Of two requests at one moment the first one read counts, of two grants the last one: the shorter time wins both.
+    # An owner's word is read before the subscriber's.
     until_ms = _until(event, reply_ms)
     end = float("inf") if until_ms is None else until_ms
-    return event.event_at_ms, _RANK[event.kind], end if event.kind == "requested" else -end
+    weight = 0 if not event.dated else 1 if event.by_owner else 2
+    return event.event_at_ms, _RANK[event.kind], weight, end if event.kind == "requested" else -end
 
 
 def _after(status: ConsentStatus, event: ConsentEvent, reply_ms: int) -> ConsentStatus:
+    if _is_held(status, event):
+        return status
     state = TRANSITIONS[status.state][event.kind]
-    if state is status.state and state is not ConsentState.GRANTED:
+    own = status.own if event.kind == "requested" else state in REFUSALS and (status.own or not event.by_owner)
+    if state is status.state and state is not ConsentState.GRANTED and own == status.own:
         return status
     if state is ConsentState.GRANTED and event.kind != "granted":
         return status
-    return ConsentStatus(state, event.event_at_ms, _until(event, reply_ms) if state in WHEN_TIME_IS_UP else None)
+    until_ms = _until(event, reply_ms) if state in WHEN_TIME_IS_UP else None
+    return ConsentStatus(state, event.event_at_ms, until_ms, own)
+
+
+def _is_held(status: ConsentStatus, event: ConsentEvent) -> bool:
+    """Whether an event is an owner's claim that the refusal at hand holds back."""
+    claim = event.kind == "granted" and event.by_owner
+    return claim and status.state in REFUSALS and (status.own or not event.dated)
 
 
 _SAID: Final = {

@@ -173,6 +173,8 @@ class Reader:
             reference=row.get("reference", ""),
             text_version=row.get("text_version", ""),
             evidence=evidence,
+            by_owner=True,
+            dated=bool(when),
         )
 
     def _past(self, when: str) -> float:

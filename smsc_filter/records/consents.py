@@ -20,7 +20,7 @@ from smsc_filter.policy import consent as machine
 from smsc_filter.records import chain
 from smsc_filter.records.bulk import insert_rows
 from smsc_filter.records.database import insert_new, reading, writing
-from smsc_filter.records.tables import chain_heads, consent_events, outbox, owners
+from smsc_filter.records.tables import chain_heads, consent_claims, consent_events, outbox, owners
 
 STATES: Final = machine.KINDS
 """What an event may say."""
@@ -80,6 +80,22 @@ class ConsentEvent:
     evidence_name: str | None = None
     """Under which that file is kept; see ``records.evidence``."""
 
+    by_owner: bool = False
+    """Whether the owner says so, in a file or over the API; see ``policy.consent``."""
+
+    dated: bool = True
+    """Of a grant the owner says: whether its time is known; if not, it is that of ``received_at_ms``."""
+
+    @property
+    def recorded(self) -> str:
+        """What the records call it, see ``policy.consent.RECORDED``."""
+        return _NAMES[self.state, self.by_owner, self.dated or self.state != "granted"]
+
+
+_NAMES: Final = {said: name for name, said in machine.RECORDED.items()} | {
+    ("requested", True, True): "requested",
+}
+
 
 class Stored(NamedTuple):
     """What became of some events."""
@@ -88,6 +104,8 @@ class Stored(NamedTuple):
     """The id of each, in the order given, whether it is new or was on record before."""
     new: int
     """How many were not on record, to the letter."""
+    held: int = 0
+    """How many of the new ones are claims that a refusal holds back, see ``records.claims``."""
 
 
 class Head(NamedTuple):
@@ -123,7 +141,8 @@ def append_events(connection: Connection, events: Sequence[ConsentEvent], ids: d
     for event in events:
         _check(event)
     head = lock_head(connection)
-    known = {_letter(event): id_ for id_, event in _on_record(connection, events, ids)}
+    before = list(_on_record(connection, events, ids))
+    known = {_letter(event): id_ for id_, event in before}
     new: list[ConsentEvent] = []
     event_ids: list[int] = []
     for event in events:
@@ -133,9 +152,74 @@ def append_events(connection: Connection, events: Sequence[ConsentEvent], ids: d
             new.append(event)
             known[letter] = id_ = head.position + len(new)
         event_ids.append(id_)
-    if new:
-        _append(connection, new, ids, head)
-    return Stored(event_ids, len(new))
+    if not new:
+        return Stored(event_ids, 0)
+    _append(connection, new, ids, head)
+    added = list(enumerate(new, head.position + 1))
+    held = _note_claims(connection, before, added, ids)
+    return Stored(event_ids, len(new), sum(id_ > head.position for id_ in held))
+
+
+def _note_claims(
+    connection: Connection,
+    before: list[tuple[int, ConsentEvent]],
+    added: list[tuple[int, ConsentEvent]],
+    ids: dict[str, int],
+) -> set[int]:
+    """Note what refusals hold back of what owners claim, for review; the ids of all such events."""
+    claimed = {(event.recipient, ids[event.owner]) for _, event in added if _is_claim(event)}
+    forgotten = _forgotten_refusals(connection, sorted(claimed)) if claimed else {}
+    refused = {(event.recipient, event.owner) for _, event in (*before, *added) if event.state != "granted"}
+    if forgotten:
+        names = {id_: name for name, id_ in ids.items()}
+        refused.update((recipient, names[owner_id]) for recipient, owner_id in forgotten)
+    if not refused:
+        return set()
+    by_pair: dict[tuple[str, str], list[tuple[int, ConsentEvent]]] = defaultdict(list)
+    for each in (*before, *added):
+        if (pair := (each[1].recipient, each[1].owner)) in refused:
+            by_pair[pair].append(each)
+    held: dict[int, int] = {}
+    for (recipient, owner), events in by_pair.items():
+        if any(_is_claim(event) for _, event in events):
+            more = forgotten.get((recipient, ids[owner]))
+            # Where a request is open the list says more than is held back; whoever reviews is shown what is.
+            now = max(event.received_at_ms for _, event in events) / 1000 + 1
+            found = held_claims(events, reply_seconds=0, now=now, forgotten=more)
+            held |= dict.fromkeys(found, ids[owner])
+    if held:
+        received = {id_: event.received_at_ms for id_, event in (*before, *added)}
+        rows = [{"event_id": id_, "owner_id": owner_id, "at_ms": received[id_]} for id_, owner_id in held.items()]
+        connection.execute(insert_new(connection, consent_claims), rows)
+    return set(held)
+
+
+def held_claims(
+    events: Sequence[tuple[int, ConsentEvent]],
+    *,
+    reply_seconds: float,
+    now: float,
+    forgotten: machine.ConsentEvent | None = None,
+) -> set[int]:
+    """The ids of those events of one recipient and owner that are claims held back by a refusal."""
+    told = {id_: _told(event) for id_, event in events}
+    spoken = [*told.values(), *([forgotten] if forgotten is not None else [])]
+    held: set[int] = set()
+    for topic in {event.topic for _, event in events if _is_claim(event)}:
+        found = machine.claims(machine.speaking_for(spoken, topic), reply_seconds=reply_seconds, now=now)
+        same = {id(each) for each in found}
+        held.update(id_ for id_, each in told.items() if each.topic == topic and id(each) in same)
+    return held
+
+
+def _told(event: ConsentEvent) -> machine.ConsentEvent:
+    return machine.recorded_event(
+        event.recorded, event.event_at_ms, event.received_at_ms, event.expires_at_ms, event.topic
+    )
+
+
+def _is_claim(event: ConsentEvent) -> bool:
+    return event.by_owner and event.state == "granted"
 
 
 def lock_head(connection: Connection) -> Head:
@@ -190,10 +274,11 @@ def history(engine: Engine, recipient: str, owner: str | None = None) -> list[tu
 
 def event_of(values: Any, names: dict[int, str]) -> ConsentEvent:
     """An event from its row; proof that retention has taken is empty."""
+    kind, by_owner, dated = machine.RECORDED[values["event"]]
     return ConsentEvent(
         recipient=values["recipient"],
         owner=names[values["owner_id"]],
-        state=values["event"],
+        state=kind,
         event_at_ms=values["event_at_ms"],
         received_at_ms=values["received_at_ms"],
         expires_at_ms=values["expires_at_ms"],
@@ -203,6 +288,8 @@ def event_of(values: Any, names: dict[int, str]) -> ConsentEvent:
         text_version=values["text_version"] or "",
         evidence=values["evidence"],
         evidence_name=values["evidence_name"],
+        by_owner=by_owner,
+        dated=dated,
     )
 
 
@@ -235,6 +322,16 @@ def _forgotten_refusals(
     return refusals
 
 
+def forgotten_refusal(connection: Connection, recipient: str, owner: str) -> machine.ConsentEvent | None:
+    """The refusal of ``owner`` by ``recipient`` that retention has taken, if there was one."""
+    owner_id = _owner_ids(connection, {owner}).get(owner)
+    return (
+        None
+        if owner_id is None
+        else _forgotten_refusals(connection, [(recipient, owner_id)]).get((recipient, owner_id))
+    )
+
+
 class Consent(NamedTuple):
     """What the events of a recipient, an owner and a topic amount to."""
 
@@ -243,7 +340,8 @@ class Consent(NamedTuple):
     topic: str | None
     status: machine.ConsentStatus
     known_ms: int
-    """When the newest event happened that is not a mere request; 0 for none."""
+    """When the newest event happened that the subscriber said, or a review accepted, and that is no mere request; 0 for
+    none. What an owner says is no newer than any reply that is still on its way to the records."""
     newest_ms: int
     """When the newest event of any kind happened; 0 for none."""
 
@@ -257,13 +355,14 @@ def consents_of(
     """What events amount to: for each recipient and owner one consent to everything, and one for every topic.
 
     Args:
-        events: (recipient, owner id, topic, kind, event time, end), those of a recipient and owner together.
+        events: (recipient, owner id, topic, what the records call it, event time, end), those of a recipient and
+            owner together.
         reply_seconds: time for the answer to a request.
         now: epoch seconds.
         forgotten: refusals that retention has taken; what happened before them counts no more.
     """
     for (recipient, owner_id), group in groupby(events, lambda event: event[:2]):
-        told = [machine.ConsentEvent(kind, at_ms, at_ms, end_ms, topic) for _, _, topic, kind, at_ms, end_ms in group]
+        told = [machine.recorded_event(name, at_ms, at_ms, end_ms, topic) for _, _, topic, name, at_ms, end_ms in group]
         if (recipient, owner_id) in forgotten:
             told.append(forgotten[recipient, owner_id])
         topics: list[str | None] = [None]
@@ -272,7 +371,9 @@ def consents_of(
         for topic in topics:
             speaking = machine.speaking_for(told, topic) if len(topics) > 1 else told
             status = machine.fold(speaking, reply_seconds=reply_seconds, now=now)
-            known_ms = max((event.event_at_ms for event in speaking if event.kind != "requested"), default=0)
+            known_ms = max(
+                (event.event_at_ms for event in speaking if event.kind != "requested" and not event.by_owner), default=0
+            )
             newest_ms = max(event.event_at_ms for event in speaking) if speaking else 0
             yield Consent(recipient, owner_id, topic, status, known_ms, newest_ms)
 
@@ -335,7 +436,7 @@ def _letter(event: ConsentEvent) -> tuple[object, ...]:
     """What makes two events one: all but when we learned of them."""
     return (
         event.recipient, event.owner, event.state, event.event_at_ms, event.expires_at_ms, event.topic, event.source,
-        event.reference, event.text_version, event.evidence, event.evidence_name,
+        event.reference, event.text_version, event.evidence, event.evidence_name, event.by_owner, event.dated,
     )  # fmt: skip
 
 
@@ -343,7 +444,7 @@ def _append(connection: Connection, events: Sequence[ConsentEvent], ids: dict[st
     first = head.position + 1
     sealed = [
         (
-            (first + index, event.recipient, event.owner, event.topic, event.state, event.event_at_ms,
+            (first + index, event.recipient, event.owner, event.topic, event.recorded, event.event_at_ms,
              event.received_at_ms, event.expires_at_ms),
             (event.source, event.reference, event.text_version, event.evidence, event.evidence_name),
         )

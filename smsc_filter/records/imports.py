@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import Engine, select, update
 
 from smsc_filter.records.consent_files import Row, RowError
-from smsc_filter.records.consents import BATCH_ROWS, ConsentEvent, append_events, owner_ids
+from smsc_filter.records.consents import BATCH_ROWS, ConsentEvent, Stored, append_events, owner_ids
 from smsc_filter.records.database import insert_new, reading, writing
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.tables import imports
@@ -36,6 +36,8 @@ class ImportSummary:
     """Events that were on record before, to the letter."""
 
     wrong: int = 0
+    held: int = 0
+    """Of what was stored, claims that a refusal of the recipient holds back until an operator has reviewed them."""
     lines: int = 0
     """The last line that was taken in."""
 
@@ -43,7 +45,8 @@ class ImportSummary:
 
     def __str__(self) -> str:
         known = f"{self.repeated:,} known before"
-        return f"{self.rows:,} rows: {self.stored:,} stored, {known}, {self.wrong:,} wrong"
+        held = f", {self.held:,} of them claimed: the recipient had refused" if self.held else ""
+        return f"{self.rows:,} rows: {self.stored:,} stored{held}, {known}, {self.wrong:,} wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +84,14 @@ class Import:
             connection.execute(
                 insert_new(connection, imports),
                 {"key": key, "fingerprint": fingerprint, "started_at_ms": round(clock() * 1000), "lines": 0, "rows": 0,
-                 "stored": 0, "repeated": 0, "wrong": 0},
+                 "stored": 0, "repeated": 0, "wrong": 0, "held": 0},
             )  # fmt: skip
             found = connection.execute(select(imports).where(row.key == key)).one()
         if found.fingerprint != fingerprint:
             raise RecordsError(f"key {key!r} was used for an import of something else; choose another key")
         self.summary = ImportSummary(
-            rows=found.rows, stored=found.stored, repeated=found.repeated, wrong=found.wrong, lines=found.lines,
-            finished=found.finished_at_ms is not None,
+            rows=found.rows, stored=found.stored, repeated=found.repeated, wrong=found.wrong, held=found.held,
+            lines=found.lines, finished=found.finished_at_ms is not None,
         )  # fmt: skip
 
     def take(self, rows: Iterable[Row], batch_rows: int = BATCH_ROWS) -> Iterator[ImportBatch]:
@@ -124,12 +127,13 @@ class Import:
         ids = owner_ids(self._engine, {event.owner for event in events})
         before, row = self.summary, imports.c
         with writing(self._engine) as connection:
-            new = append_events(connection, events, ids).new if events else 0
+            _, new, held = append_events(connection, events, ids) if events else Stored([], 0)
             summary = ImportSummary(
                 rows=before.rows + len(events) + len(errors),
                 stored=before.stored + new,
                 repeated=before.repeated + len(events) - new,
                 wrong=before.wrong + len(errors),
+                held=before.held + held,
                 lines=last_line,
                 finished=finished,
             )
@@ -138,7 +142,8 @@ class Import:
                 .where(row.key == self._key, row.lines == before.lines, row.finished_at_ms.is_(None))
                 .values(
                     rows=summary.rows, stored=summary.stored, repeated=summary.repeated, wrong=summary.wrong,
-                    lines=summary.lines, finished_at_ms=round(self._clock() * 1000) if finished else None,
+                    held=summary.held, lines=summary.lines,
+                    finished_at_ms=round(self._clock() * 1000) if finished else None,
                 )
             )  # fmt: skip
             if moved.rowcount != 1:
@@ -171,5 +176,5 @@ def known_import(engine: Engine, key: str) -> ImportSummary | None:
     if found is None:
         return None
     return ImportSummary(
-        found.rows, found.stored, found.repeated, found.wrong, found.lines, found.finished_at_ms is not None
+        found.rows, found.stored, found.repeated, found.wrong, found.held, found.lines, found.finished_at_ms is not None
     )

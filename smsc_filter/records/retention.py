@@ -319,7 +319,13 @@ def _candidates(engine: Engine, cutoff: int) -> Iterator[list[tuple[str, int]]]:
             select(row.recipient, row.owner_id)
             .where(row.recipient.is_not(None), row.event_at_ms < cutoff)
             .group_by(row.recipient, row.owner_id)
-            .having(or_(func.count() > 1, func.min(row.event) != "granted", func.max(row.expires_at_ms).is_not(None)))
+            .having(
+                or_(
+                    func.count() > 1,
+                    func.min(row.event).not_in(("granted", "claimed", "listed")),
+                    func.max(row.expires_at_ms).is_not(None),
+                )
+            )
             .order_by(row.recipient, row.owner_id)
             .limit(CHUNK)
         )
@@ -361,7 +367,7 @@ def _events_of(connection: Connection, pairs: Sequence[tuple[str, int]]) -> dict
     for some in _some(sorted({recipient for recipient, _ in pairs})):
         for row in connection.execute(select(consent_events).where(consent_events.c.recipient.in_(some))):
             if (row.recipient, row.owner_id) in wanted:
-                told = machine.ConsentEvent(
+                told = machine.recorded_event(
                     row.event, row.event_at_ms, row.received_at_ms, row.expires_at_ms, row.topic
                 )
                 found[row.recipient, row.owner_id].append(_Event(row, told))

@@ -134,7 +134,11 @@ consent_events: Final = Table(
     Column("digest", LargeBinary),
     Column("chain", LargeBinary, nullable=False),
     Column("mark", LargeBinary),
-    CheckConstraint("event IN ('requested', 'granted', 'refused', 'withdrawn')", name="event"),
+    CheckConstraint(
+        "event IN ('requested', 'granted', 'claimed', 'listed', 'refused', 'refused-reported', 'withdrawn',"
+        " 'withdrawn-reported')",
+        name="event",
+    ),
     # Holds all that the state of a consent follows from: finding or rebuilding it never touches the table.
     Index(
         "ix_consent_events_pair",
@@ -152,6 +156,23 @@ consent_events: Final = Table(
 ``id`` is its place in the chain (``records.chain``). Retention takes first the proof and then the rest of a row, and
 leaves what the chain needs: the digest of what has gone. ``mark`` stands for the recipient and owner of what was said
 last, so that an older grant revives nothing even then (``records.retention``)."""
+
+consent_claims: Final = Table(
+    "consent_claims",
+    metadata,
+    Column("event_id", _BIG_ID, primary_key=True, autoincrement=False),
+    Column("owner_id", _SMALL_ID, ForeignKey(owners.c.id), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False, server_default=""),
+    Column("by", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("decided_at_ms", BigInteger),
+    CheckConstraint("verdict IN ('', 'accepted', 'rejected')", name="verdict"),
+    Index("ix_consent_claims_open", "verdict", "event_id"),
+)
+"""Grants an owner claims although the recipient had refused: ``event_id`` of each, and what an operator made of it.
+
+``at_ms`` is when it came. Whether it is held back follows from the events alone (``policy.consent.claims``)."""
 
 chain_heads: Final = Table(
     "chain_heads",
@@ -191,6 +212,7 @@ imports: Final = Table(
     Column("stored", BigInteger, nullable=False),
     Column("repeated", BigInteger, nullable=False),
     Column("wrong", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False, server_default="0"),
 )
 """How far each import has come; changes in the transaction that stores its rows."""
 

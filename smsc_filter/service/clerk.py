@@ -23,6 +23,7 @@ from smsc_filter.policy.appeals import Terms
 from smsc_filter.records import measures, whitelist
 from smsc_filter.records.appeals import expire_silent
 from smsc_filter.records.cases import write_cases
+from smsc_filter.records.claims import claims_since
 from smsc_filter.records.clocks import OVERDUE, Late, late, note_told, refine_deadlines
 from smsc_filter.records.complaints import complaints_after
 from smsc_filter.records.errors import RecordsError
@@ -44,6 +45,8 @@ PUBLISH_SECONDS: Final = 1.0
 CLOCK_SECONDS: Final = 15.0
 """How often deadlines are looked at; they are days."""
 
+DAY_SECONDS: Final = 86_400.0
+
 _ALARMS: Final = {
     ("appeal", "reminded"): (Kind.APPEAL_DUE, "notice", "is due"),
     ("appeal", "overdue"): (Kind.APPEAL_OVERDUE, "warning", "was due"),
@@ -63,6 +66,7 @@ class Clerk:
         cases: Path,
         labels: Path,
         clock: Callable[[], float],
+        claims_a_day: int = 20,
     ) -> None:
         """Keep ``client`` in step with ``engine``, and the files in the folders ``cases`` and ``labels`` too."""
         self._engine = engine
@@ -72,6 +76,8 @@ class Clerk:
         self._labels = labels
         self._clock = clock
         self._look_at = 0.0
+        self._claims_a_day = claims_a_day
+        self._claimed: dict[str, int] = {}
         self._telling: list[Late] = []
         self._last_complaint: int | None = None
         self.on_complaint: Callable[[str, float], object] = lambda _owner, _at: None
@@ -135,7 +141,23 @@ class Clerk:
         except OSError as error:
             log.error("cases-not-written", file=error.filename, error=error.strerror)
         self._telling = late(self._engine, self._terms, now)
-        return [_alarm(each) for each in self._telling]
+        return [*(_alarm(each) for each in self._telling), *self._claims(now)]
+
+    def _claims(self, now: float) -> list[Alarm]:
+        """Owners that often claim consents of people who had refused, each time they have claimed more."""
+        before, self._claimed = self._claimed, claims_since(self._engine, round((now - DAY_SECONDS) * 1000))
+        return [
+            Alarm(
+                kind=Kind.CLAIMS,
+                subject=f"owner {owner}",
+                severity="warning",
+                sentence=f"{owner} claimed {count} consents within 24 hours of people who had refused; "
+                "`consent claims` shows them",
+                evidence={"claims": count},
+            )
+            for owner, count in self._claimed.items()
+            if count >= self._claims_a_day and count > before.get(owner, 0)
+        ]
 
     def _tell_complaints(self) -> None:
         """Tell of what came since the last look; what was there before the first one was told by another process."""
@@ -151,7 +173,8 @@ def make_clerk(
     settings: Settings, engine: Engine, client: redis.Redis, terms: Terms, clock: Callable[[], float] = time.time
 ) -> Clerk:
     """The clerk of an installation."""
-    return Clerk(engine, client, terms, Path(settings.model.cases), Path(settings.model.labels), clock)
+    return Clerk(engine, client, terms, Path(settings.model.cases), Path(settings.model.labels), clock,
+                 settings.watch.claims_a_day)  # fmt: skip
 
 
 def _alarm(each: Late) -> Alarm:

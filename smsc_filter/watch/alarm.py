@@ -32,6 +32,7 @@ class Kind(StrEnum):
     APPEAL_OVERDUE = "appeal-overdue"
     COMPLAINT_DUE = "complaint-due"
     COMPLAINT_OVERDUE = "complaint-overdue"
+    CLAIMS = "consents-claimed"
 
 
 SEVERITIES: Final = ("notice", "warning", "critical")

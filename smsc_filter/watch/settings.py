@@ -23,6 +23,9 @@ class WatchSettings:
     honeypots: tuple[str, ...] = ()
     """Numbers nobody was ever given: who writes to one is told at the first message."""
 
+    claims_a_day: Annotated[int, Field(ge=1)] = 20
+    """Consents that an owner claims within 24 hours of people who had refused, from which it is told."""
+
     file: str = "alarms.jsonl"
     """Alarms as JSON, one a line; relative to ``data_dir``. Empty: none."""
 

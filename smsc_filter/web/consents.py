@@ -17,6 +17,7 @@ from sqlalchemy import Engine, select
 
 from smsc_filter.policy.facts import ConsentState
 from smsc_filter.records import evidence
+from smsc_filter.records.claims import claimed_among
 from smsc_filter.records.consent_files import Reader, Row, RowError
 from smsc_filter.records.consents import (
     BATCH_ROWS,
@@ -98,6 +99,10 @@ class ConsentDesk:
     def history(self, owner: str, recipient: str) -> list[tuple[int, ConsentEvent]]:
         """Every event of a recipient and ``owner`` with its id, in the order they were put on record."""
         return history(self.engine, recipient, owner)
+
+    def claimed(self, recipient: str, events: Sequence[tuple[int, ConsentEvent]]) -> set[int]:
+        """The ids of those events of a recipient that are claims a refusal holds back."""
+        return claimed_among(self.engine, recipient, events, reply_seconds=self.reply_seconds, now=self.clock())
 
     def evidence_name(self, sha256: str) -> str | None:
         """Under which name a file is kept, or None."""
@@ -203,6 +208,7 @@ def told(id_: int, event: ConsentEvent) -> dict[str, Any]:
         "recipient": event.recipient,
         "owner": event.owner,
         "state": event.state,
+        "by": "owner" if event.by_owner else "subscriber",
         "topic": event.topic,
         "event_at_ms": event.event_at_ms,
         "received_at_ms": event.received_at_ms,

@@ -113,7 +113,7 @@ def consents_by_the_events(engine: Engine) -> dict[bytes, bytes]:
         events = connection.execute(select(consent_events).order_by(row.recipient, row.owner_id)).all()
     for (recipient, owner_id), group in groupby(events, lambda event: (event.recipient, event.owner_id)):
         told = [
-            machine.ConsentEvent(each.event, each.event_at_ms, each.received_at_ms, each.expires_at_ms, each.topic)
+            machine.recorded_event(each.event, each.event_at_ms, each.received_at_ms, each.expires_at_ms, each.topic)
             for each in group
         ]
         for topic in {None, *(each.topic for each in told)}:

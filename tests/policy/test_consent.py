@@ -21,6 +21,7 @@ from smsc_filter.policy.consent import (
     ConsentEvent,
     ConsentStatus,
     check_consent,
+    claims,
     fold,
     speaking_for,
 )
@@ -106,6 +107,8 @@ EVENTS = st.lists(
         st.integers(0, 5).map(lambda at: at * STEP_MS),
         st.integers(0, 10**6),
         st.none() | st.integers(0, 8).map(lambda at: at * STEP_MS),
+        by_owner=st.booleans(),
+        dated=st.booleans(),
     ),
     max_size=6,
 )
@@ -123,6 +126,79 @@ def test_time_alone_grants_nothing_and_is_foreseen(events: list[ConsentEvent], l
     before, after = status(*events, now=5), status(*events, now=5 + later)
     assert after == before.at((5 + later) * STEP_MS)
     assert after.state in (before.state, WHEN_TIME_IS_UP.get(before.state))
+
+
+@given(EVENTS, st.integers(0, 12))
+def test_the_subscribers_own_last_word_holds_until_the_subscriber_lifts_it(
+    events: list[ConsentEvent], now: int
+) -> None:
+    heard = [each for each in events if each.event_at_ms <= now * STEP_MS]
+    own = [each for each in heard if not each.by_owner and each.kind != "requested"]
+    refused = [each.event_at_ms for each in own if each.kind != "granted"]
+    granted = [each.event_at_ms for each in own if each.kind == "granted"]
+    found = status(*events, now=now)
+    if refused and max(refused) >= max(granted, default=-1):
+        assert found.state in (ConsentState.REFUSED, ConsentState.WITHDRAWN)
+        assert found.own
+        later = [each for each in heard if each.by_owner and each.event_at_ms > max(refused) and each.kind == "granted"]
+        assert all(each in claims(events, reply_seconds=REPLY_SECONDS, now=now) for each in later)
+    else:
+        assert not found.own
+
+
+@given(EVENTS, st.integers(0, 12))
+def test_a_grant_without_a_time_is_later_than_no_refusal(events: list[ConsentEvent], now: int) -> None:
+    without = [each for each in events if each.dated or not each.by_owner or each.kind != "granted"]
+    before, after = status(*without, now=now), status(*events, now=now)
+    if before.state in REFUSALS and after.state not in REFUSALS:
+        # Only where it was there before the refusal of silence: who agreed need not answer.
+        assert before.state is ConsentState.DEEMED_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "held"),
+    [
+        pytest.param([event("withdrawn", 1), event("granted", 2, by_owner=True)], "WITHDRAWN", 1, id="own-and-claimed"),
+        pytest.param([event("withdrawn", 1), event("granted", 2)], "GRANTED", 0, id="own-and-lifted-in-person"),
+        pytest.param(
+            [event("withdrawn", 1, by_owner=True), event("granted", 2, by_owner=True)], "GRANTED", 0,
+            id="reported-and-granted-later",
+        ),
+        pytest.param(
+            [event("withdrawn", 1, by_owner=True), event("granted", 2, by_owner=True, dated=False)], "WITHDRAWN", 1,
+            id="reported-and-listed",
+        ),
+        pytest.param(
+            [event("withdrawn", 1), event("withdrawn", 2, by_owner=True), event("granted", 3, by_owner=True)],
+            "WITHDRAWN", 1, id="reported-again-stays-own",
+        ),
+        pytest.param(
+            [event("withdrawn", 1, by_owner=True), event("refused", 2), event("granted", 3, by_owner=True)],
+            "WITHDRAWN", 1, id="reported-then-own",
+        ),
+        pytest.param(
+            [event("withdrawn", 1), event("granted", 2, by_owner=True), event("granted", 3)], "GRANTED", 0,
+            id="claims-are-settled-by-a-word-of-the-subscriber",
+        ),
+        pytest.param(
+            [event("withdrawn", 1), event("granted", 2), event("withdrawn", 3, by_owner=True),
+             event("granted", 4, by_owner=True)],
+            "GRANTED", 0, id="once-lifted-the-owner-may-report-and-grant",
+        ),
+        pytest.param([event("granted", 1, by_owner=True, dated=False)], "GRANTED", 0, id="listed"),
+        pytest.param(
+            [event("requested", 1), event("granted", 9, by_owner=True, dated=False)], "DEEMED_REFUSED", 1,
+            id="listed-after-silence",
+        ),
+        pytest.param(
+            [event("withdrawn", 2), event("granted", 2, by_owner=True), event("granted", 1, by_owner=True)],
+            "WITHDRAWN", 0, id="older-grants-are-no-claims",
+        ),
+    ],
+)  # fmt: skip
+def test_who_says_it_counts(events: list[ConsentEvent], state: str, held: int) -> None:
+    assert status(*events).state is ConsentState[state]
+    assert len(claims(events, reply_seconds=REPLY_SECONDS, now=1_000.0)) == held
 
 
 @pytest.mark.parametrize("refusal", ["refused", "withdrawn"])

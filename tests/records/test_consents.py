@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def said(state: str, at: float, recipient: str = "8613800000001", owner: str = "
     return ConsentEvent(recipient=recipient, owner=owner, state=state, event_at_ms=at_ms, received_at_ms=at_ms)
 
 
+def listed(state: str, owner: str = "shop-ltd") -> ConsentEvent:
+    """What a file says without a time."""
+    return replace(said(state, NOW, owner=owner), by_owner=True, dated=False)
+
+
 def current(engine: Engine, now: float = NOW + 60) -> dict[tuple[str, int, str | None], str]:
     with reading(engine) as connection:
         pairs = list(pairs_on_record(engine))
@@ -54,11 +60,11 @@ def test_a_full_line_and_a_short_one(tmp_path: Path) -> None:
     assert read(tmp_path / "full.csv", full) == [
         ConsentEvent(
             recipient="8613800000001", owner="shop-ltd", state="granted", event_at_ms=1_767_225_000_500,
-            received_at_ms=1_767_225_600_000, topic="loans", source="form, page 2", reference="ref-1",
+            received_at_ms=1_767_225_600_000, topic="loans", source="form, page 2", reference="ref-1", by_owner=True,
         )
     ]  # fmt: skip
     assert read(tmp_path / "short.csv", "\ufeffstate,owner,recipient\r\nrefused,商城,13800000001\r\n\r\n") == [
-        said("refused", NOW, owner="商城")
+        listed("refused", owner="商城")
     ]
 
 
@@ -104,7 +110,7 @@ def test_a_wrong_line_is_told_and_the_next_one_is_read(tmp_path: Path, line: str
     octets = line if isinstance(line, bytes) else line.encode()
     good = b"13800000001,shop-ltd,granted,,,,\n"
     rows = read(tmp_path / "c.csv", HEADER.encode() + b"\n" + octets + b"\n" + good)
-    assert rows == [RowError(2, sentence), said("granted", NOW)]
+    assert rows == [RowError(2, sentence), listed("granted")]
     assert str(rows[0]) == f"line 2: {sentence}"
 
 

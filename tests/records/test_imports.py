@@ -136,7 +136,7 @@ def test_json_lines_say_the_same_as_csv() -> None:
     assert row.said == same.said == ConsentEvent(
         recipient="8613800000001", owner="商城", state="granted", event_at_ms=1_767_000_000_500,
         received_at_ms=1_767_225_600_000, expires_at_ms=1_893_456_000_000, topic="loans", source="form", reference="7",
-        text_version="v2", evidence="ab" * 32,
+        text_version="v2", evidence="ab" * 32, by_owner=True,
     )  # fmt: skip
     (numeric,) = reader.read([b'{"recipient": 13800000001, "owner": "o", "state": "refused", "topic": null}'])
     assert isinstance(numeric.said, ConsentEvent)

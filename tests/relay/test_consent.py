@@ -227,10 +227,14 @@ def test_an_older_grant_imported_later_revives_nothing(smsc: Smsc, relay: Relay,
 
     def on_record() -> list[tuple[str, ...]] | None:
         rows = relay.records("select event from consent_events where recipient = ?", recipient.decode())
-        return rows if {"granted", "withdrawn"} <= {row[0] for row in rows} else None
+        return rows if {"claimed", "withdrawn"} <= {row[0] for row in rows} else None
 
     wait_until(on_record, "grant and withdrawal are both on record")
     assert shop.submit(SHOP_SENDER, recipient, ADVERTISEMENT) == CONSENT_REFUSED
+    # Nor does the list of the next day, which has no times.
+    path.write_text(f"recipient,owner,state\n{recipient.decode()},shop-ltd,granted\n")
+    done = relay.command("consent", "import", str(path))
+    assert "1 stored, 1 of them claimed" in done.stdout, done.stdout + done.stderr
     assert relay.command("rebuild-state").returncode == 0
     assert shop.submit(SHOP_SENDER, recipient, ADVERTISEMENT) == CONSENT_REFUSED
 

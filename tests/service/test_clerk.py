@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from smsc_filter.policy.measures import Step
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records import appeals, measures, whitelist
 from smsc_filter.records.complaints import NewComplaint, add_complaint
+from smsc_filter.records.consents import ConsentEvent, store_events
 from smsc_filter.service.clerk import CLOCK_SECONDS, Clerk
 from smsc_filter.state import keys
 from smsc_filter.state.projection import write_whitelist
@@ -136,3 +138,21 @@ def test_new_complaints_are_told_to_the_early_warning_once(engine: Engine, world
         complain(f"of nobody at {now}", "")
     world.clerk.look(NOW + 3 * CLOCK_SECONDS)
     assert heard == [("shop-ltd", NOW)] * 3
+
+
+def test_who_often_claims_consents_of_people_who_refused_is_told(engine: Engine, world: World) -> None:
+    def claim(number: int) -> list[ConsentEvent]:
+        recipient, at_ms = f"86138000{number:05d}", round(world.now * 1000)
+        said = ConsentEvent(recipient=recipient, owner="shop-ltd", state="withdrawn", event_at_ms=1, received_at_ms=1)
+        return [said, replace(said, state="granted", event_at_ms=at_ms, received_at_ms=at_ms, by_owner=True)]
+
+    def told() -> list[str]:
+        world.now += CLOCK_SECONDS
+        return [alarm.subject for alarm in world.clerk.look(world.now) if alarm.kind is Kind.CLAIMS]
+
+    store_events(engine, [event for number in range(19) for event in claim(number)])
+    assert told() == []
+    store_events(engine, claim(19))
+    assert (told(), told()) == (["owner shop-ltd"], [])
+    world.now += 2 * DAY
+    assert told() == []

@@ -135,13 +135,13 @@ def test_no_page_is_for_who_is_not_signed_in(world: World, path: str) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
-@pytest.mark.parametrize("path", ["/my/consents/withdraw", "/my/wishes", "/my/sign-out"])
+@pytest.mark.parametrize("path", ["/my/consents/withdraw", "/my/consents/allow", "/my/wishes", "/my/sign-out"])
 def test_nothing_is_done_for_who_is_not_signed_in(world: World, path: str) -> None:
     answer = Browser(world).send(path)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
-@pytest.mark.parametrize("path", ["/my/consents/withdraw", "/my/wishes", "/my/sign-out"])
+@pytest.mark.parametrize("path", ["/my/consents/withdraw", "/my/consents/allow", "/my/wishes", "/my/sign-out"])
 @pytest.mark.parametrize("word", ["", "0" * 64, None])
 def test_a_form_of_another_page_does_nothing(world: World, path: str, word: str | None) -> None:
     browser = Browser(world).sign_in()
@@ -381,6 +381,29 @@ def test_a_consent_is_shown_with_its_proof_and_withdrawn_with_one_click(world: W
     assert states["cards"] == "withdrawn"
 
 
+def test_what_an_owner_claims_of_who_withdrew_is_shown_and_counts_once_allowed(world: World) -> None:
+    consent(world)
+    browser = Browser(world).sign_in()
+    browser.get("/my/consents")
+    browser.send("/my/consents/withdraw", owner="shop-ltd", topic="")
+    world.now[0] += 60
+    headers = world.token("shop-ltd", "consents:write", "consents:read")
+    for proof in ({"event_time": "2026-01-01T00:00:30Z"}, {}):
+        told = world.client.post(
+            "/api/v1/consents", json={"recipient": A, "state": "granted", **proof}, headers=headers
+        )
+        assert told.status_code == 201, told.text
+        assert told.json()["states"][0]["state"] == "withdrawn"
+        assert told.json()["history"][-1]["state"] == "claimed"
+    page = browser.get("/my/consents").text
+    assert "They say that you agreed on <time" in page
+    assert "They say that you agreed, and not when." in page
+    assert "You had refused, so it does not count unless you allow it." in page
+    assert browser.send("/my/consents/allow", owner="shop-ltd", topic="").headers["location"].endswith("done=allowed")
+    assert world.context.consents.states("shop-ltd", [A])[A][0].state == "granted"
+    assert "They say that you agreed" not in browser.get("/my/consents").text
+
+
 @pytest.mark.parametrize("fields", [{"owner": "secret-ltd", "topic": ""}, {"owner": "shop-ltd", "topic": "x"}, {}])
 def test_only_what_is_there_can_be_withdrawn(world: World, fields: dict[str, str]) -> None:
     consent(world)
@@ -468,7 +491,7 @@ def test_pages_speak_both_languages_and_keep_the_headers(world: World, path: str
 def test_every_cause_and_state_has_its_words() -> None:
     assert TO_ME.keys() == FROM_ME.keys() == {cause.value for cause in Cause}
     assert STATES.keys() == {state.name.lower().replace("_", "-") for state in ConsentState}
-    assert {"requested", "granted", "refused", "withdrawn"} == EVENTS.keys()
+    assert {"requested", "granted", "refused", "withdrawn", "claimed"} == EVENTS.keys()
     assert CATEGORIES
 
 

@@ -73,7 +73,9 @@ class Event(BaseModel):
     """What is on record of one event."""
 
     id: int = Field(description="Its place in the chain of records; what to ask for as a receipt.")
-    state: str
+    state: str = Field(
+        description="claimed: a grant that does not count, since the recipient had refused; an operator may review it."
+    )
     topic: str | None
     event_time: datetime
     received_time: datetime
@@ -206,6 +208,8 @@ def _record(
         text_version=proof.text_version,
         evidence=proof.evidence_sha256,
         evidence_name=name,
+        by_owner=True,
+        dated=proof.event_time is not None,
     )
     event_id = context.consents.record([event])[0]
     return Recorded(event_id=event_id, **_shown(context, owner, recipient).model_dump())
@@ -213,13 +217,15 @@ def _record(
 
 def _shown(context: Context, owner: str, recipient: str) -> ConsentHistory:
     states = context.consents.states(owner, [recipient])[recipient]
+    events = context.consents.history(owner, recipient)
+    claimed = context.consents.claimed(recipient, events)
     return ConsentHistory(
         recipient=recipient,
         states=_states(states),
         history=[
             Event(
                 id=id_,
-                state=event.state,
+                state="claimed" if id_ in claimed else event.state,
                 topic=event.topic,
                 event_time=moment(event.event_at_ms),
                 received_time=moment(event.received_at_ms),
@@ -229,7 +235,7 @@ def _shown(context: Context, owner: str, recipient: str) -> ConsentHistory:
                 text_version=event.text_version,
                 evidence_sha256=event.evidence,
             )
-            for id_, event in context.consents.history(owner, recipient)
+            for id_, event in events
         ],
     )
 

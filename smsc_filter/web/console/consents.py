@@ -40,6 +40,8 @@ class Link:
 
     id: int
     event: ConsentEvent
+    said: str
+    """What it says; "claimed" where a refusal holds it back."""
     chain: str
     """In hexadecimal; "" where retention has taken what it was made of."""
     problem: str
@@ -61,7 +63,9 @@ def look_up(request: Request, context: World, visit: Guest, number: Annotated[st
         recipient = context.numbering.msisdn(number)
     except ValueError:
         return render(request, "console/consents.html", values | {"problem": WRONG_NUMBER, "states": {}}, 422)
-    links = [_link(context, id_, event) for id_, event in history(context.engine, recipient)]
+    events = history(context.engine, recipient)
+    claimed = context.consents.claimed(recipient, events)
+    links = [_link(context, id_, event, "claimed" if id_ in claimed else event.state) for id_, event in events]
     states: dict[str, list[TopicState]] = {}
     for owner in sorted({link.event.owner for link in links}):
         states[owner] = context.consents.states(owner, [recipient])[recipient]
@@ -77,17 +81,17 @@ def receipt(event_id: int, context: World) -> Response:
     return Response(orjson.dumps(made, option=orjson.OPT_INDENT_2), media_type="application/json", headers=headers)
 
 
-def _link(context: Context, id_: int, event: ConsentEvent) -> Link:
+def _link(context: Context, id_: int, event: ConsentEvent, said: str) -> Link:
     try:
         made = make_receipt(context.engine, id_, context.setup.signing_key(), context.clock())
     except SqlUnavailable:
         raise
     except RecordsError as error:
-        return Link(id_, event, "", str(error))
+        return Link(id_, event, said, "", str(error))
     try:
         check_receipt(orjson.dumps(made), context.engine)
     except SqlUnavailable:
         raise
     except RecordsError as error:
-        return Link(id_, event, str(made["chain"]), str(error))
-    return Link(id_, event, str(made["chain"]), "")
+        return Link(id_, event, said, str(made["chain"]), str(error))
+    return Link(id_, event, said, str(made["chain"]), "")

@@ -96,6 +96,7 @@ CONSENT_EVENTS: Final[Mapping[str, str]] = {
     "granted": N_("granted"),
     "refused": N_("refused"),
     "withdrawn": N_("withdrawn"),
+    "claimed": N_("claimed by the owner, held back"),
 }
 
 JOB_STATES: Final[Mapping[str, tuple[str, str]]] = {

@@ -63,20 +63,25 @@ def consents(request: Request, context: World, visit: Visitor) -> Response:
 
 def _owners(context: Context, recipient: str) -> list[dict[str, Any]]:
     """Every owner there was anything with, those who may write first."""
-    events: dict[str, list[ConsentEvent]] = {}
-    for _, event in history(context.engine, recipient):
-        events.setdefault(event.owner, []).append(event)
+    events: dict[str, list[tuple[int, ConsentEvent]]] = {}
+    for id_, event in history(context.engine, recipient):
+        events.setdefault(event.owner, []).append((id_, event))
     owners = []
     for owner, told in events.items():
         states = context.consents.states(owner, [recipient])[recipient]
         # Of everything there is always a state; without events of its own it only says that nothing was said.
-        general = any(event.topic is None for event in told)
+        general = any(event.topic is None for _, event in told)
         states = [state for state in states if state.topic is not None or general or len(states) == 1]
+        claimed = context.consents.claimed(recipient, told)
         owners.append({
             "name": owner,
             "states": states,
             "may": any(state.state == "granted" for state in states),
-            "events": sorted(told, key=lambda event: event.event_at_ms, reverse=True),
+            "events": sorted(
+                (("claimed" if id_ in claimed else event.state, event) for id_, event in told),
+                key=lambda each: each[1].event_at_ms, reverse=True,
+            ),
+            "claims": [event for id_, event in told if id_ in claimed],
         })  # fmt: skip
     return sorted(owners, key=lambda each: (not each["may"], each["name"]))
 
@@ -84,18 +89,29 @@ def _owners(context: Context, recipient: str) -> list[dict[str, Any]]:
 @router.post("/consents/withdraw")
 def withdraw(context: World, visit: Visitor, form: Form) -> Response:
     """Durable, and binding the next message, before the answer goes out."""
+    _say(context, visit.recipient, form, "withdrawn")
+    return go("/consents", done="withdrawn")
+
+
+@router.post("/consents/allow")
+def allow(context: World, visit: Visitor, form: Form) -> Response:
+    """Lift what I refused: this owner may send advertising again."""
+    _say(context, visit.recipient, form, "granted")
+    return go("/consents", done="allowed")
+
+
+def _say(context: Context, recipient: str, form: Any, state: str) -> None:
+    """Put on record what a subscriber says to an owner there was anything with."""
     owner, topic = text_in(form, "owner", 200), text_in(form, "topic", 64)
-    known = {
-        (each["name"], state.topic or "") for each in _owners(context, visit.recipient) for state in each["states"]
-    }
+    known = {(each["name"], told.topic or "") for each in _owners(context, recipient) for told in each["states"]}
     if (owner, topic) not in known:
         raise Problem(404, "not-found", "")
     now_ms = round(context.clock() * 1000)
     context.consents.record([
         ConsentEvent(
-            recipient=visit.recipient,
+            recipient=recipient,
             owner=owner,
-            state="withdrawn",
+            state=state,
             event_at_ms=now_ms,
             received_at_ms=now_ms,
             topic=topic or None,
@@ -103,7 +119,6 @@ def withdraw(context: World, visit: Visitor, form: Form) -> Response:
             reference="number proved by a one-time code",
         )
     ])  # fmt: skip
-    return go("/consents", done="withdrawn")
 
 
 @router.get("/messages")

@@ -57,6 +57,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "granted": N_("agreed"),
     "refused": N_("refused"),
     "withdrawn": N_("withdrew"),
+    "claimed": N_("is said to have agreed"),
 }
 """What happened to a consent."""
 
@@ -84,6 +85,7 @@ CATEGORIES: Final[Mapping[str, str]] = {
 
 DONE: Final[Mapping[str, str]] = {
     "withdrawn": N_("Done. From now on this sender's advertising is stopped."),
+    "allowed": N_("Done. From now on this sender may send you advertising."),
     "wishes": N_("Your wishes are saved and hold from now on."),
     "appealed": N_("Your objection is with the operator. You can follow it here."),
     "taken-back": N_("Your objection is taken back."),
