@@ -1,8 +1,8 @@
 """Which test proves which requirement of the rules: the tables, and that no row points at nothing.
 
 The ids of REQUIREMENTS are those of the requirements on commercial messages (CN-01 to CN-26), and from CN-30 on those
-that practice added to them. Those of QUOTAS are numbers among the most important testable requirements (9-10 and on), the evasions each mechanism answers (6.1), and the
-faults no quota may fall to.
+that practice added to them. Those of QUOTAS are numbers among the most important testable requirements (9-10 and
+on), the evasions each mechanism answers (6.1), and the faults no quota may fall to.
 """
 
 from __future__ import annotations
