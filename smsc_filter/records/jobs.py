@@ -113,6 +113,17 @@ def waiting_jobs(engine: Engine, node: int) -> list[Job]:
     return [Job(**row) for row in rows]
 
 
+def unfinished_jobs(engine: Engine, owner: str) -> list[str]:
+    """Ids of what ``owner`` has asked for and is neither done nor failed.
+
+    Raises:
+        SqlUnavailable: the database does not answer.
+    """
+    wanted = select(jobs.c.id).where(jobs.c.owner == owner, jobs.c.state.in_(("receiving", "queued", "running")))
+    with reading(engine) as connection:
+        return list(connection.scalars(wanted))
+
+
 def move_job(engine: Engine, job_id: str, now: float, *, from_states: Sequence[str] = STATES, **values: Any) -> bool:
     """Change a job that is in one of ``from_states``; False where it is in none of them.
 

@@ -57,6 +57,7 @@ class Guard:
         self._seconds = settings.request_seconds
         self._settings = settings
         self._under_way: Counter[str] = Counter()
+        self._octets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, unless too many are under way."""
@@ -77,31 +78,17 @@ class Guard:
             if not self._under_way[client]:
                 del self._under_way[client]
 
+    def _take(self, octets: int) -> None:
+        """Count octets of bodies under way: forms keep theirs in memory or a file until they are answered."""
+        self._octets += octets
+        if self._octets > self._settings.uploads_total_mb << 20:
+            raise HTTPException(507, "bodies under way leave no room for this one", _CLOSE)
+
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
-        status = received = 0
-        complete = False
+        status = 0
         most = self._limit(scope["method"], scope["path"])
-
-        async def bounded_receive() -> Message:
-            nonlocal received, complete
-            if complete:
-                # Only the end of the connection is left to hear of, and that may take its time.
-                return await receive()
-            try:
-                async with asyncio.timeout(self._seconds):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, f"nothing came for {self._seconds:g} s", _CLOSE) from None
-            if message["type"] == "http.request":
-                received += len(message.get("body", b""))
-                complete = not message.get("more_body", False)
-                if received > most:
-                    raise _too_large(most)
-                if received < (time.monotonic() - began - self._seconds) * LEAST_OCTETS_A_SECOND and not complete:
-                    raise HTTPException(408, f"less than {LEAST_OCTETS_A_SECOND:,} octets a second came", _CLOSE)
-            return message
-
+        body = RequestBody(receive, most, self._seconds, self._take)
         dress = _dressed(scope, send)
 
         async def dressed_send(message: Message) -> None:
@@ -118,7 +105,7 @@ class Guard:
                 if _declared_octets(scope) > most:
                     problem = Problem(413, "too-large", str(_too_large(most).detail), headers=_CLOSE)
                 else:
-                    await self._app(scope, bounded_receive, dressed_send)
+                    await self._app(scope, body.receive, dressed_send)
             except asyncio.CancelledError:
                 if not patience.expired() or status:
                     raise
@@ -128,6 +115,8 @@ class Guard:
             except Exception as error:
                 log.error("web-failed", method=scope["method"], route=route_of(scope), **failure(error))
                 problem = Problem(500, "internal", "the service failed; its log says why")
+            finally:
+                self._octets -= body.octets
             if problem is not None and status == 0:
                 await problem.response()(scope, receive, dressed_send)
         log.info(
@@ -135,10 +124,51 @@ class Guard:
             method=scope["method"],
             route=route_of(scope),
             status=status,
-            octets=received,
+            octets=body.octets,
             token=scope.get("state", {}).get("token_id", ""),
             took_ms=round((time.monotonic() - began) * 1000, 1),
         )
+
+
+class RequestBody:
+    """The body of one request on its way in, within its bounds."""
+
+    def __init__(self, receive: Receive, most: int, seconds: float, take: Callable[[int], None]) -> None:
+        """Receive at most ``most`` octets, with pauses of at most ``seconds``; ``take`` is told of each piece."""
+        self.octets = 0
+        self._receive = receive
+        self._most = most
+        self._seconds = seconds
+        self._take = take
+        self._began = time.monotonic()
+        self._complete = False
+
+    async def receive(self) -> Message:
+        """The next piece.
+
+        Raises:
+            HTTPException: it does not come in time, or is too much.
+        """
+        if self._complete:
+            # Only the end of the connection is left to hear of, and that may take its time.
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._seconds):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, f"nothing came for {self._seconds:g} s", _CLOSE) from None
+        if message["type"] != "http.request":
+            return message
+        octets = len(message.get("body", b""))
+        self.octets += octets
+        self._complete = not message.get("more_body", False)
+        self._take(octets)
+        if self.octets > self._most:
+            raise _too_large(self._most)
+        due = (time.monotonic() - self._began - self._seconds) * LEAST_OCTETS_A_SECOND
+        if self.octets < due and not self._complete:
+            raise HTTPException(408, f"less than {LEAST_OCTETS_A_SECOND:,} octets a second came", _CLOSE)
+        return message
 
 
 def _dressed(scope: Scope, send: Send) -> Send:

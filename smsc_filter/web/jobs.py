@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ import structlog
 from sqlalchemy import Engine
 
 from smsc_filter.records.errors import RecordsError, SqlUnavailable
-from smsc_filter.records.jobs import Job, move_job, waiting_jobs
+from smsc_filter.records.jobs import Job, move_job, unfinished_jobs, waiting_jobs
 from smsc_filter.telemetry import failure
 
 RETRY_SECONDS: Final = 2.0
@@ -60,6 +61,20 @@ class JobRunner:
     def file_of(self, job_id: str) -> Path:
         """Where the file of a job is."""
         return self._folder / job_id
+
+    def room_for(self, job: Job, most: int) -> int:
+        """How many octets the file of ``job`` may have when all files are ``most`` together, half that of one owner.
+
+        Raises:
+            SqlUnavailable: the database does not answer.
+        """
+        sizes = Counter[str]()
+        for path in self._folder.glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.suffix != ".errors" and path.name != job.id:
+                    sizes[path.name] = path.stat().st_size
+        own = sum(sizes[id_] for id_ in unfinished_jobs(self._engine, job.owner))
+        return max(0, min(most - sizes.total(), most // 2 - own))
 
     def errors_of(self, job_id: str) -> Path:
         """Where what is wrong with its lines is told."""

@@ -20,6 +20,16 @@ from smsc_filter.records.errors import RecordsError, SqlUnavailable
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 2
 
+KINDS: Final = {
+    400: "malformed-body",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "too-slow",
+    413: "too-large",
+    507: "no-room",
+}
+"""Status of what the framework refuses -> stable name of the problem."""
+
 log = structlog.get_logger()
 
 
@@ -96,12 +106,11 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        kinds = {400: "malformed-body", 404: "not-found", 405: "method-not-allowed", 408: "too-slow", 413: "too-large"}
         headers = dict(error.headers or {})
         if error.status_code == 405:
             # Of several routes with one path the first one answers, and knows its own method only.
             headers["Allow"] = ", ".join(sorted(_methods_at(app, request.url.path)))
-        kind = kinds.get(error.status_code, "about:blank")
+        kind = KINDS.get(error.status_code, "about:blank")
         return Problem(error.status_code, kind, str(error.detail), headers=headers).response()
 
     @app.exception_handler(SqlUnavailable)

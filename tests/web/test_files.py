@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import orjson
 import pytest
 from sqlalchemy import func, select
+from starlette.exceptions import HTTPException
 
 from smsc_filter.records.jobs import find_job, waiting_jobs
 from smsc_filter.records.tables import consent_events
+from smsc_filter.web.guard import RequestBody
 from smsc_filter.web.jobs import Stopped
-from tests.web.conftest import API, NOW, A, B, C, World, problem
+from tests.web.conftest import API, NOW, A, B, C, World, make_world, problem
 
 HEADER = "recipient,state,event_time,reference\n"
 
@@ -304,3 +308,40 @@ def test_personal_wishes_bind_at_once_and_add_to_the_lists(world: World) -> None
     assert [each["declined"] for each in found] == [False] * 4
     assert declined(world, headers, A)
     problem(world.client.put(url, json={"wish": "fax:all"}, headers=headers), 422, "wrong-wish")
+
+
+def test_files_together_have_a_bound_and_each_owner_half_of_it(valkey: Path, tmp_path: Path) -> None:
+    for world in make_world(valkey, tmp_path, uploads_total_mb=4):
+        world.context.jobs.stop()  # nothing is done, so what has come stays
+        line = b"x" * 1_023 + b"\n"
+
+        def send(owner: str, key: str, octets: int, world: World = world, line: bytes = line) -> httpx.Response:
+            headers = keyed(world.token(owner), key)
+            return world.client.post(f"{API}/imports", content=line * (octets >> 10), headers=headers)
+
+        mib = 1 << 20
+        assert send("shop-ltd", "one", mib).status_code == 202
+        problem(send("shop-ltd", "two", 2 * mib), 507, "no-room")
+        assert send("bank-ltd", "one", 2 * mib).status_code == 202
+        problem(send("mail-ltd", "one", 2 * mib), 507, "no-room")
+        # A body alone that is more than all files may be is cut off while it comes.
+        problem(send("post-ltd", "one", 5 * mib), 507, "no-room")
+        kept = sum(path.stat().st_size for path in (tmp_path / "uploads").iterdir())
+        assert kept <= 4 * mib
+
+
+def test_an_upload_that_drips_in_is_cut_off() -> None:
+    async def receive() -> MutableMapping[str, Any]:
+        clock[0] += 25.0
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def application(_scope: Any, receive: Any, _send: Any) -> None:
+        while True:
+            await receive()
+
+    clock = [0.0]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(HTTPException, match="octets a second"):
+        patch.setattr("smsc_filter.web.guard.time.monotonic", lambda: clock[0])
+        body = RequestBody(receive, 1 << 40, 30.0, lambda octets: None)
+        asyncio.run(application({}, body.receive, None))
+    assert 30 < clock[0] <= 60

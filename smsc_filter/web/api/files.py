@@ -75,7 +75,7 @@ class JobBody(BaseModel):
     "/imports",
     status_code=202,
     summary="Import consents from a file",
-    responses=answers(409),
+    responses=answers(409, 507),
     openapi_extra=body_of("text/csv", JSON_LINES),
 )
 async def start_import(
@@ -102,7 +102,7 @@ async def start_import(
     "/imports/{job_id}",
     status_code=202,
     summary="Go on with an upload",
-    responses=answers(404, 409),
+    responses=answers(404, 409, 507),
     openapi_extra=body_of("application/octet-stream"),
 )
 async def continue_import(
@@ -191,7 +191,7 @@ def export_consents(
     "/sync",
     status_code=202,
     summary="Bring a list of the decline register to a version",
-    responses=answers(409),
+    responses=answers(409, 507),
     openapi_extra=body_of("text/csv"),
 )
 async def start_sync(

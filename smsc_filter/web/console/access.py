@@ -217,7 +217,8 @@ def set_cookie(request: Request, response: Response, name: str, value: str, max_
 
 def way_back(text: str) -> str:
     """Where to go after signing in: an address of the console, else its first page."""
-    return text if _HERE.fullmatch(text) and "//" not in text else f"{ROOT}/"
+    leaves = "//" in text or ".." in text or "%2e" in text.lower()
+    return text if _HERE.fullmatch(text) and not leaves else f"{ROOT}/"
 
 
 def address_of(request: Request) -> str:

@@ -26,6 +26,7 @@ from smsc_filter.web.context import Context
 from smsc_filter.web.pages.errors import N_
 from smsc_filter.web.pages.render import render
 from smsc_filter.web.problems import Problem
+from smsc_filter.web.uploads import no_room
 
 router = APIRouter(prefix="/provider")
 
@@ -111,6 +112,8 @@ def _take(context: Context, visit: Visit, file: UploadFile) -> None:
     )  # fmt: skip
     if job.state != "receiving":
         return
+    if (file.size or 0) > context.jobs.room_for(job, context.settings.uploads_total_mb << 20):
+        raise no_room()
     octets = _keep(file, context.jobs.file_of(job.id))
     move_job(
         context.engine, job.id, context.clock(), from_states=("receiving",), state="queued", octets=octets, progress={}

@@ -33,6 +33,7 @@ SENTENCES: Final[Mapping[int, str]] = {
     422: N_("Something in the form is not right."),
     429: N_("That was too often; wait a little."),
     500: N_("The service failed; its log says why."),
+    507: N_("There is no room for this file just now; send it later."),
     503: N_("A store does not answer just now; try again in a moment."),
 }
 """Status -> what it means to whoever reads the page."""

@@ -268,6 +268,7 @@ def test_nobody_is_signed_in_by_another_site(world: World, sign_in: SignIn) -> N
 @pytest.mark.parametrize(("asked", "leads_to"), [
     ("/console/decisions?number=138", "/console/decisions?number=138"),
     ("https://evil.example/", "/console/"), ("//evil.example", "/console/"), ("/console//evil.example", "/console/"),
+    ("/console/../evil", "/console/"), ("/console/.%2E/evil", "/console/"),
     ("/console/\\evil", "/console/"), ("/console/\r\nX: y", "/console/"), ("/other", "/console/"), ("", "/console/"),
 ])  # fmt: skip
 def test_signing_in_leads_back_to_the_console_and_nowhere_else(asked: str, leads_to: str) -> None:
