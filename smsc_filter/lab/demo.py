@@ -197,7 +197,7 @@ def people(count: int) -> Account:
         password="ppl-pw",  # noqa: S106
         owner="mobile-operator",
         purpose="person",
-        senders=tuple(f"861001{number:07}" for number in range(1, 2 + count // PERSON_BURST)),
+        senders=tuple(f"861541{number:07}" for number in range(1, 2 + count // PERSON_BURST)),
     )
 
 

@@ -1,7 +1,7 @@
 """The providers of bench and demo: who they are, what they send, and to whom.
 
 Everything is derived from indices, so every process of a run builds the same traffic without asking another. Numbers
-begin with 86100, which no operator has been assigned.
+begin with 86154, a mobile prefix that no operator has been assigned.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ ACCOUNTS: Final = (
         password="ppl-pw",  # noqa: S106
         owner="mobile-operator",
         purpose="person",
-        senders=_numbers("861001", 12, 7),
+        senders=_numbers("861541", 12, 7),
     ),
 )
 """Of the bench: four dozen senders of every purpose."""
@@ -106,7 +106,7 @@ ACCOUNTS: Final = (
 
 def recipient(index: int) -> str:
     """The number of a subscriber, E.164 digits."""
-    return f"86100{20_000_000 + index}"
+    return f"86154{20_000_000 + index}"
 
 
 @cache

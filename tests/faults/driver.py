@@ -138,15 +138,15 @@ class Provider:
             for system_id in {letter.account.system_id for letter in written}
         }
 
-    async def run(self) -> None:
-        """Send everything and wait for every answer.
+    async def run(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Send everything and wait for every answer, ``patience`` seconds at most.
 
         Raises:
             TimeoutError: something is not answered.
         """
         accounts = {account.system_id: account for account in (BANK, SHOP)}
         names = sorted(self._queues)
-        async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(patience), asyncio.TaskGroup() as group:
             for index in range(SESSIONS):
                 name = names[index % len(names)]
                 group.create_task(self._keep_session(accounts[name], self._queues[name]))

@@ -17,17 +17,12 @@ import asyncio
 import contextlib
 import itertools
 import os
-import signal
-import socket
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import uvloop
-from redis import Redis
 
 from smsc_filter.lab import rig
 from smsc_filter.lab.journal import read_journal
@@ -35,8 +30,6 @@ from smsc_filter.lab.traffic import recipient
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.smpp.codec import encode
 from smsc_filter.smpp.constants import HEADER_OCTETS, CommandId, CommandStatus
-from smsc_filter.state.embedded import EmbeddedStore
-from smsc_filter.state.keys import decisions_key
 from tests.faults.driver import (
     BANK,
     CAPPED,
@@ -51,6 +44,7 @@ from tests.faults.driver import (
     agreements,
     letters,
 )
+from tests.faults.ground import Ground, free_port, simulator
 from tests.relay.harness import Esme, wait_until
 
 MESSAGES = int(os.environ.get("FAULT_MESSAGES", "20000"))
@@ -63,73 +57,6 @@ KILL_AT = (0.3, 0.6)
 """Shares of messages answered when somebody is killed."""
 
 SECONDS = 60.0
-
-
-@dataclass(slots=True)
-class Ground:
-    """A relay with two workers, its SMSC, and what was killed when."""
-
-    folder: Path
-    smsc: rig.Part
-    relay: rig.Relay
-    kills: list[tuple[float, float]] = field(default_factory=list)
-    """(just before, gone for certain) of each kill, in seconds of ``time.monotonic``."""
-
-    @property
-    def journal(self) -> Path:
-        """What the SMSC has accepted."""
-        return self.folder / "smsc.journal"
-
-    def child(self, role: str) -> int:
-        """The process of a role."""
-        found = [pid for pid in rig.descendants(self.relay.pid) if rig._role(pid) == role]
-        assert found, f"there is no {role}"
-        return found[0]
-
-    def kill(self, *pids: int) -> None:
-        """Kill the first of ``pids`` and wait until all of them are gone."""
-        began = time.monotonic()
-        os.kill(pids[0], signal.SIGKILL)
-        while left := [pid for pid in pids if is_running(pid)]:
-            assert time.monotonic() - began < SECONDS, f"still running: {[rig._role(pid) for pid in left]}"
-            time.sleep(0.002)
-        self.kills.append((began, time.monotonic()))
-
-    def kill_child(self, role: str) -> None:
-        """Kill a child of the supervisor and wait until there is another in its place."""
-        restarted = "store-restarted" if role == "valkey" else "child-ready"
-        before = self.logged(restarted)
-        self.kill(self.child(role))
-        wait_until(lambda: self.logged(restarted) > before, f"another {role} is started", SECONDS)
-
-    def logged(self, event: str) -> int:
-        """How often the relay has said something."""
-        return self.relay.log.read_text().count(event)
-
-    def await_records(self) -> None:
-        """Wait until the recorder has moved everything."""
-        with Redis.from_url(EmbeddedStore(self.folder / "relay" / "state").url) as store:
-            wait_until(lambda: not store.xlen(decisions_key(0)), "all decisions are moved", SECONDS)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process lives; one that only waits to be buried does not."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
-
-
-def simulator(folder: Path, port: int) -> rig.Part:
-    """The SMSC, on a port that it has again when it comes back."""
-    options = ("--port", str(port), "--until-eof", "--journal", str(folder / "smsc.journal"))
-    return rig.Part("simulator", ("smsc_filter.lab.simulator", *options), folder)
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -279,9 +206,7 @@ def test_a_killed_supervisor_leaves_no_process_and_loses_nothing(ground: Ground)
         pid = ground.relay.pid
         children = rig.descendants(pid)
         assert sorted(rig._role(child) for child in children) == ["recorder", "valkey", "web", "worker", "worker"]
-        ground.kill(pid, *children)
-        ground.relay.stop()
-        ground.relay.__enter__()
+        ground.kill_supervisor()
         provider.port = ground.relay.port
 
     provider, written = carry_through(ground, kill_and_restart)
@@ -290,13 +215,8 @@ def test_a_killed_supervisor_leaves_no_process_and_loses_nothing(ground: Ground)
 
 
 def test_a_killed_smsc_leaves_providers_bound_and_what_it_took_is_known(ground: Ground) -> None:
-    def kill_and_restart(_: Provider) -> None:
-        ground.kill(ground.smsc.pid)
-        ground.smsc.stop()
-        # For as long as it is away, providers are told to come back later.
-        ground.smsc = simulator(ground.folder, ground.smsc.port).__enter__()
-
-    provider, written = carry_through(ground, kill_and_restart)
+    # For as long as it is away, providers are told to come back later.
+    provider, written = carry_through(ground, lambda _: ground.kill_smsc())
     ground.smsc.stop()
     assert provider.lost_links == 0
     statuses = check_everything(ground, provider, written, surplus_allowed=True)

@@ -73,7 +73,7 @@ def sending(*arguments: str) -> int:
 def test_send_shows_every_part_and_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> list[bytes]:
         async with Simulator() as smsc:
-            to = ("--port", str(smsc.port), "--to", "8610020000001", "--to", "8610020000002")
+            to = ("--port", str(smsc.port), "--to", "8615420000001", "--to", "8615420000002")
             assert await asyncio.to_thread(sending, *to, "hello", "[b]long" + "x" * 200) == 0
             assert await asyncio.to_thread(sending, *to, "--payload", "--bind", "transmitter", "y" * 300) == 0
             return smsc.received
@@ -109,7 +109,7 @@ def test_aiosmpplib_binds_and_sends() -> None:
         async with Simulator() as smsc:
             async with AiosmpplibSession("127.0.0.1", smsc.port, "esme", "secret") as session:
                 for number in range(60):
-                    await session.send("1069", "8610020000000", f"新年快乐 {number}", heard.append)
+                    await session.send("1069", "8615420000000", f"新年快乐 {number}", heard.append)
                 await session.await_answers()
             return heard, smsc.received
 

@@ -56,7 +56,7 @@ def test_the_simulator_process_delivers_what_stdin_says_and_ends_with_it(tmp_pat
             "127.0.0.1", smsc.port, "esme", "secret", on_deliver=lambda pdu: heard.append(pdu.short_message)
         ) as session:
             smsc.tell("nonsense")
-            smsc.tell("deliver 8610020000000 1069 TD please")
+            smsc.tell("deliver 8615420000000 1069 TD please")
             session._read()
         assert heard == [b"TD please"]
         assert smsc.last_words() == "commands are: deliver FROM TO TEXT"
@@ -285,4 +285,4 @@ def test_a_part_ends_with_whoever_started_it(tmp_path: Path) -> None:
 
 
 def test_recipients_are_numbers_nobody_has() -> None:
-    assert recipient(5) == "8610020000005"
+    assert recipient(5) == "8615420000005"

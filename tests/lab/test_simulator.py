@@ -63,7 +63,7 @@ def options(**values: object) -> SimulatorOptions:
 
 
 def submit(number: int, text: bytes = b"hello", **fields: int) -> bytes:
-    return encode_submit(number, b"1069", b"8610020000000", text, **fields)
+    return encode_submit(number, b"1069", b"8615420000000", text, **fields)
 
 
 @pytest.mark.parametrize("command_id", [pytest.param(each, id=CommandId(each).name.lower()) for each in BINDS])
@@ -157,7 +157,7 @@ async def test_a_receipt_follows_its_response_only_where_it_was_asked_for() -> N
         assert [pdu.name for pdu in heard] == ["submit_sm_resp", "submit_sm_resp", "deliver_sm"]
         fields, message_id = heard[2].fields(), heard[1].body[:-1]
         assert fields["esm_class"] == EsmClass.DELIVERY_RECEIPT
-        assert (fields["source_addr"], fields["destination_addr"]) == (b"8610020000000", b"1069")
+        assert (fields["source_addr"], fields["destination_addr"]) == (b"8615420000000", b"1069")
         assert b"id:%b sub:001 dlvrd:001" % message_id in heard[2].octets
         assert b"stat:DELIVRD err:000 text:hello" in heard[2].octets
         esme.says(heard[2].reply(body=b"\0"), encode(CommandId.ENQUIRE_LINK, 4))
@@ -168,11 +168,11 @@ async def test_a_receipt_follows_its_response_only_where_it_was_asked_for() -> N
 @awaited
 async def test_a_reply_waits_for_a_receiver_and_keeps_its_alphabet() -> None:
     async with Simulator() as smsc:
-        smsc.deliver("8610020000000", "1069", "退订")
+        smsc.deliver("8615420000000", "1069", "退订")
         async with conversation(smsc) as transmitter, conversation(smsc) as receiver:
             await transmitter.binds(CommandId.BIND_TRANSMITTER)
             await receiver.binds(CommandId.BIND_RECEIVER)
-            smsc.deliver("8610020000000", "1069", "TD")
+            smsc.deliver("8615420000000", "1069", "TD")
             first, second = await receiver.hears(), await receiver.hears()
             assert first.fields()["data_coding"] == DataCoding.UCS2
             assert first.octets.endswith("退订".encode("utf-16-be"))
@@ -254,7 +254,7 @@ def test_smpplib_binds_sends_and_hears_a_refusal() -> None:
             def send() -> None:
                 with SmpplibSession("127.0.0.1", smsc.port, "esme", "secret", window=3) as session:
                     for number in range(10):
-                        session.send("1069", "8610020000000", TextPart(b"text %d" % number, 0), heard.append)
+                        session.send("1069", "8615420000000", TextPart(b"text %d" % number, 0), heard.append)
                     session.await_answers()
 
             await asyncio.to_thread(send)
