@@ -278,9 +278,7 @@ def report(soak: Soak, provider: Provider, faults: Sequence[str], statuses: Coun
     """Print the figures of a soak."""
     told = {status_name(code): count for code, count in statuses.items()}
     again = sum(len(letter.lost) for letter in soak.letters)
-    say(
-        f"{len(soak.letters):,} messages in {soak.seconds:,.0f} s, answered {told}; {again:,} sent again after a lost link"
-    )
+    say(f"{len(soak.letters):,} messages in {soak.seconds:,.0f} s, answered {told}; sent again {again:,}")
     say(f"killed {dict(soak.killed)}, links lost {provider.lost_links}, stray answers {provider.strays}")
     tally = soak.tally
     say(f"mutated PDUs {tally.mutated:,}, links closed on them {tally.cut_off:,}; unread requests {tally.unread:,}")
