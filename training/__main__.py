@@ -1,4 +1,4 @@
-"""``python -m training train|evaluate|report|promote``."""
+"""``python -m training train|evaluate|report|replies|promote``."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.samples import SampleError
 from training.evaluate import evaluate
 from training.promote import NotPromotedError, ask, promote
+from training.replies import report_replies, train_replies
 from training.report import write_report
 from training.train import train
 
@@ -28,6 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
             case "promote":
                 serve = ask if asked.ask else promote
                 serve(asked.candidate, asked.to, asked.data, asked.cases)
+            case "replies":
+                if asked.out is not None:
+                    train_replies(asked.data, asked.out)
+                report_replies(asked.data, errors=asked.errors)
     except (ModelError, SampleError, NotPromotedError, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 1
@@ -63,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", type=Path, required=True, help="folder of the model")
     verb.add_argument("--data", type=Path, required=True, help="folder of labelled texts")
     verb.add_argument("--out", type=Path, required=True, help="folder to write report.json and report.html to")
+
+    verb = verbs.add_parser("replies", help="precision and recall of the reader of replies; learn its model with --out")
+    verb.add_argument("--data", type=Path, help="folder of labelled texts, whose chats are talk")
+    verb.add_argument("--out", type=Path, help="file to write the model to: smsc_filter/policy/intent.npz")
+    verb.add_argument("--errors", action="store_true", help="print the replies that are read otherwise than labelled")
 
     verb = verbs.add_parser("promote", help="serve a candidate, if it passes every gate")
     verb.add_argument("--candidate", type=Path, required=True, help="folder of the model to promote")

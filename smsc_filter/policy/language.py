@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -32,18 +32,38 @@ _STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyWords:
-    """``[reply]``: what a subscriber writes back."""
+    """``[reply]``: what a subscriber writes back; see ``policy.reply``. Words and patterns are over folded text."""
 
     __pydantic_config__ = _STRICT
 
-    withdraw: tuple[str, ...]
-    grant: tuple[str, ...]
+    stop: tuple[str, ...]
+    """Keywords that withdraw wherever they stand alone, in a clause too."""
+    stop_alone: tuple[str, ...]
+    """Keywords that withdraw only as the whole reply."""
+    start: tuple[str, ...]
+    """Keywords that ask for messages."""
+    help: tuple[str, ...]
+    """Keywords that ask for help."""
+    confirm: tuple[str, ...]
+    """Keywords that say yes."""
     filler: tuple[str, ...]
     """What may stand around them and says nothing."""
-    appeal: tuple[str, ...]
+    not_keywords: tuple[str, ...] = ()
+    """Words that are no misspelled keyword."""
+    appeal: tuple[str, ...] = ()
     """What an appeal begins with, in front of its code."""
-    sentences: tuple[str, ...]
-    """Patterns that withdraw in a sentence, over folded text."""
+    talk_sentences: tuple[str, ...]
+    """Patterns of near misses."""
+    stop_sentences: tuple[str, ...]
+    """Patterns of a clause that withdraws."""
+    doubt_sentences: tuple[str, ...] = ()
+    """Patterns of a clause that withdraws, and is marked for the operator to look at."""
+    start_sentences: tuple[str, ...]
+    help_sentences: tuple[str, ...]
+    original: tuple[str, ...] = ()
+    """Patterns of a line that quotes an advertisement."""
+    below: tuple[str, ...]
+    """Patterns of a line below which stands what the subscriber did not write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,28 +143,17 @@ class Wording:
             re.error: a pattern is wrong.
         """
         languages = tuple(languages)
-        replies = [each.reply for each in languages]
         requests = [each.request for each in languages]
         duties = [each.duties for each in languages]
-        self.meanings = {
-            **{word: None for each in replies for word in each.filler},
-            **{word: GRANTED for each in replies for word in each.grant},
-            **{word: WITHDRAWN for each in replies for word in each.withdraw},
-        }
-        """Word -> what it means; None: nothing."""
-        self.word = re.compile(_alternatives(self.meanings))
-        self.appeals = tuple(sorted({word for each in replies for word in each.appeal}, key=len, reverse=True))
-        """What an appeal may begin with, the longest first."""
-        self.sentences = _compiled(pattern for each in replies for pattern in each.sentences)
-        self.asks = _compiled(pattern for each in requests for pattern in each.asks)
+        self.asks = compiled(pattern for each in requests for pattern in each.asks)
         self._statements = {
-            "type": _compiled(pattern for each in requests for pattern in each.kind),
-            "frequency": _compiled(pattern for each in requests for pattern in each.frequency),
-            "period": _compiled(pattern for each in requests for pattern in each.period),
+            "type": compiled(pattern for each in requests for pattern in each.kind),
+            "frequency": compiled(pattern for each in requests for pattern in each.frequency),
+            "period": compiled(pattern for each in requests for pattern in each.period),
         }
-        self._name = _compiled(pattern for each in duties for pattern in each.name)
-        self._contact = _compiled(pattern for each in duties for pattern in each.contact)
-        self._refuse = _compiled(pattern for each in duties for pattern in each.refuse)
+        self._name = compiled(pattern for each in duties for pattern in each.name)
+        self._contact = compiled(pattern for each in duties for pattern in each.contact)
+        self._refuse = compiled(pattern for each in duties for pattern in each.refuse)
         # A campaign is one text to many; three searches take some microseconds.
         self.carried = lru_cache(maxsize=MAX_REMEMBERED)(self._carried)
 
@@ -169,9 +178,19 @@ def found(patterns: Patterns, folded: str) -> bool:
 
 
 def language_names() -> list[str]:
-    """The languages that come with the package."""
+    """The languages that come with the package and have all words a profile needs."""
+    return [name for name in reply_language_names() if "request" in _read(name)]
+
+
+def reply_language_names() -> list[str]:
+    """The languages in which replies are heard."""
     folder = files("smsc_filter.policy") / "languages"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((files("smsc_filter.policy") / "languages" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 @cache
@@ -181,21 +200,25 @@ def read_language(name: str) -> Language:
     Raises:
         ValueError: its file is wrong.
     """
-    text = (files("smsc_filter.policy") / "languages" / f"{name}.toml").read_text(encoding="utf-8")
-    return TypeAdapter(Language).validate_python(tomllib.loads(text))
+    return TypeAdapter(Language).validate_python(_read(name))
 
 
-def _compiled(patterns: Iterable[str]) -> Patterns:
+@cache
+def read_reply_words(name: str) -> ReplyWords:
+    """What is written back in one of ``reply_language_names``.
+
+    Raises:
+        ValueError: its file is wrong.
+    """
+    return TypeAdapter(ReplyWords).validate_python(_read(name)["reply"])
+
+
+def compiled(patterns: Iterable[str]) -> Patterns:
+    """Patterns, each by itself.
+
+    Raises:
+        re.error: one is wrong.
+    """
     # Apart and without IGNORECASE, the engine skips to where the first letter of a pattern stands; as alternatives
     # of one expression, or in any case, it tries every place of a text, which takes twenty times as long.
     return tuple(re.compile(pattern, re.DOTALL) for pattern in patterns)
-
-
-def _alternatives(words: Iterable[str]) -> str:
-    """Any of ``words`` and the blank behind it.
-
-    Words of letters stand between blanks; a script without blanks writes its words in a row, so there it is optional.
-    The longest is tried first, which keeps 不同意 from being read as 同意 behind a stray 不.
-    """
-    ordered = sorted(words, key=lambda word: (-len(word), word))
-    return "|".join(re.escape(word) + (" " if word.isascii() else " ?") for word in ordered)

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from smsc_filter.policy.language import Wording, language_names, read_language
 from smsc_filter.policy.people import FestivalRules, GreetingRules, LockRules
+from smsc_filter.policy.reply import ReplyReader, reader_of
 from smsc_filter.policy.zones import Zones, minute_of
 from smsc_filter.sms.coding import encode_text
 
@@ -402,6 +403,8 @@ class Rules:
     thresholds: Mapping[str, float]
     """Purpose of the sender -> score from which its text is commercial."""
     wording: Wording = field(compare=False)
+    replies: ReplyReader = field(compare=False)
+    """Reads what subscribers write back."""
     zones: Zones = field(compare=False)
     quiet: QuietHours | None = None
     template: TemplateRules | None = None
@@ -488,6 +491,7 @@ def make_rules(profile: Profile, thresholds: Mapping[str, float], prohibited: re
         retention=profile.retention,
         thresholds=thresholds,
         wording=Wording(read_language(name) for name in profile.languages),
+        replies=reader_of(profile.languages),
         zones=Zones(profile.zones),
         quiet=profile.quiet,
         template=profile.template,
