@@ -32,8 +32,8 @@ class AppealReply(NamedTuple):
 def read_appeal(text: str, words: Iterable[str]) -> AppealReply | None:
     """The objection in a reply, or None.
 
-    A code counts behind one of ``words`` ("申诉 7K3MW9QD 是给家人的"), or where it is all there is; then it has to hold a
-    digit, since eight letters by themselves may be any word.
+    A code counts behind one of ``words`` ("申诉 7K3MW9QD 是给家人的"), or where it is all there is; then it has to hold
+    a digit, since eight letters by themselves may be any word.
 
     Args:
         text: as it came.

@@ -80,6 +80,15 @@ class Registry:
         sender = self._registered(self._numbering.canonical(address, ton), address)
         return sender.owner if sender is not None else None
 
+    def address_of(self, address: bytes, ton: int) -> str:
+        """An address as that of a sender is written, whoever's it is."""
+        return self._numbering.canonical(address, ton)
+
+    def speaks_for_owner(self, address: bytes, ton: int) -> bool:
+        """Whether an address is an owner's own line, and no person's."""
+        sender = self._registered(self._numbering.canonical(address, ton), address)
+        return sender is not None and sender.purpose != "person"
+
     def person_at(self, address: bytes, ton: int) -> str | None:
         """The canonical address of the person at an address, whoever's it is; None when there is no person."""
         canonical = self._numbering.canonical(address, ton)

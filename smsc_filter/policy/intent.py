@@ -36,8 +36,6 @@ def read_intent(words: str) -> Intent:
     """The likeliest meaning of a text that ``policy.reply.fold_reply`` folded."""
     weights, scales, bias = _model()
     buckets = buckets_of(words)
-    if not buckets.size:
-        return Intent("talk", 1.0)
     # The sum of small integers does not depend on the order of its terms, unlike that of floats.
     sums = weights[buckets].sum(axis=0, dtype=np.int64)
     logits = sums * scales / np.sqrt(float(buckets.size)) + bias

@@ -23,7 +23,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from smsc_filter.policy.intent import read_intent
-from smsc_filter.policy.language import ReplyWords, compiled, found, read_reply_words, reply_language_names
+from smsc_filter.policy.language import Patterns, ReplyWords, compiled, found, read_reply_words, reply_language_names
 
 STOP: Final = "stop"
 START: Final = "start"
@@ -40,6 +40,9 @@ LONGEST_CLAUSE: Final = 200
 
 LONGEST_KEYWORD_REPLY: Final = 160
 """Characters above which a text is no keyword with dirt around it."""
+
+SHORTEST_SPEECH: Final = 6
+"""Characters in Latin letters below which a text is no plain speech."""
 
 LONGEST_APART: Final = 12
 """Characters of ideographs that may be one word with dirt between them."""
@@ -63,6 +66,10 @@ _LETTERS: Final = str.maketrans(
     {"ı": "i", "ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "🛑": " stop ", "👍": " ok ", "👌": " ok "}
     | dict.fromkeys("'’‘`´ʼ＇", "")
 )
+
+
+_YES: Final = frozenset({"y", "yes"})
+"""One word: who is offered the one may write the other."""
 
 
 class Meaning(NamedTuple):
@@ -184,14 +191,33 @@ class ReplyReader:
         guess = self._misspelled(words)
         if guess is not None:
             return guess
-        if words.isascii() and " " not in words:
-            return NOTHING  # one word of which nothing is known
+        if words.isascii() and (" " not in words or len(words) < SHORTEST_SPEECH):
+            return NOTHING  # one word of which nothing is known, or too few letters to tell
         kind, probability = read_intent(words)
         return Meaning(kind, doubtful=True) if kind != TALK and probability >= SURE_FROM else NOTHING
 
+    def offered_words(self, text: str, asks: Patterns) -> tuple[str, ...]:
+        """The keywords, folded, with which one may agree to a text that asks for consent.
+
+        Args:
+            text: the request.
+            asks: patterns of the place where it says so; without one of them all of the text is looked at.
+        """
+        lower = text[:LONGEST_READ].lower()
+        places = [match[0] for pattern in asks for match in pattern.finditer(lower)] or [lower]
+        said = f" {fold_reply(' | '.join(places))} "
+        offered = {
+            word
+            for word, kind in self._vocabularies[0].kinds.items()
+            if kind in (CONFIRM, START) and (f" {word} " if word.isascii() else word) in said
+        }
+        if offered & _YES:
+            offered |= _YES
+        return tuple(sorted(offered))
+
     def _own_lines(self, text: str) -> list[str]:
         """What the subscriber wrote: the lines above a signature or a quoted original, names in brackets left out."""
-        text = _QUOTED.sub("\n", text)
+        text = _QUOTED.sub(lambda found: found[0] if self._keywords(fold_reply(found[0])) else "\n", text)
         without_names = _NAME_IN_BRACKETS.sub("\n", text)
         own: list[str] = []
         for line in _lines_at_names(text):

@@ -183,19 +183,26 @@ class RequestRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyRules:
-    """``[reply]``: what is answered to a subscriber who withdraws."""
+    """``[reply]``: what follows from what a subscriber writes back."""
 
     __pydantic_config__ = _STRICT
 
     confirmation: str = ""
     """Sent once, when a consent is withdrawn; empty: nothing is. No marketing belongs here."""
+    help: str = ""
+    """Sent to a subscriber who asks for help, once a day and sender; {owner} is whose messages they are. Empty: nothing
+    is. No marketing belongs here."""
+    start_lifts: bool = True
+    """Whether START, UNSTOP, JOIN, 订阅 and their like lift what the subscriber withdrew or refused; otherwise they
+    only answer a request that offers them."""
     article: str
     seen: bool
 
     def __post_init__(self) -> None:
-        octets, _ = encode_text(self.confirmation)
-        if len(octets) > MOST_CONFIRMATION_OCTETS:
-            raise ValueError(f"confirmation takes {len(octets)} octets; {MOST_CONFIRMATION_OCTETS} fit one message")
+        for name, text in (("confirmation", self.confirmation), ("help", self.help)):
+            octets, _ = encode_text(text)
+            if len(octets) > MOST_CONFIRMATION_OCTETS:
+                raise ValueError(f"{name} takes {len(octets)} octets; {MOST_CONFIRMATION_OCTETS} fit one message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -412,6 +419,10 @@ class Rules:
     festivals: FestivalRules | None = None
     greetings: GreetingRules | None = None
     prohibited: re.Pattern[str] | None = field(default=None, compare=False)
+
+    def offered_words(self, text: str) -> tuple[str, ...]:
+        """The words with which a text that asks for consent says one may agree."""
+        return self.replies.offered_words(text, self.wording.asks)
 
 
 def profile_names() -> list[str]:

@@ -71,6 +71,8 @@ class Requests:
                 its_sketch,
                 f"decision {id_to_text(decision_id)}",
                 hashlib.sha256(message.text.encode("utf-8", "replace")).hexdigest()[:16],
+                facts.sender.address if facts.sender is not None else "",
+                rules.offered_words(message.text),
             )
             for (decision_id, owner_id, message, facts), its_sketch in zip(asking, sketches, strict=True)
         ]

@@ -324,7 +324,7 @@ class Upstream:
         else:
             self.pass_on(link, pdu)
 
-    def not_taken(self, link: UpstreamLink, pdu: Pdu, status: int) -> None:
+    def answer_smsc(self, link: UpstreamLink, pdu: Pdu, status: int) -> None:
         """Answer the SMSC in place of the provider."""
         if link is self.link:
             link.session.answer(pdu, status)

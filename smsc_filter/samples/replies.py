@@ -1,7 +1,7 @@
 """Labelled replies of subscribers: the table that the reader of replies is built and measured with.
 
-``replies.jsonl`` was written for this project, before the reader, and names no real brand, person or number. What its
-labels mean:
+``replies.jsonl`` was written for this project and names no real brand, person or number: all before the reader, but
+for those of kind ``later``, which were written when its rules stood, to see what they miss. What its labels mean:
 
 - ``stop``: wants no more messages, in whatever words
 - ``start``: wants messages, unasked ("START", 恢复)
@@ -37,7 +37,7 @@ class ReplySample(NamedTuple):
     """ISO 639-1."""
 
     kind: str
-    """How it is written: keyword, typo, plain, dialect, mixed, quoted, long, near-miss, talk or other."""
+    """How it is written: keyword, typo, plain, dialect, mixed, quoted, long, near-miss, talk, other or later."""
 
     @property
     def held_out(self) -> bool:

@@ -44,6 +44,19 @@ def read_tlvs(octets: bytes, start: int, sequence_number: int = 0) -> list[tuple
     return found
 
 
+def whole_tlvs(octets: bytes, start: int) -> dict[int, bytes]:
+    """Optional parameters up to the first that is not whole: what can be made of a PDU that ends in stray octets."""
+    found: dict[int, bytes] = {}
+    while start + TLV_HEADER.size <= len(octets):
+        tag, length = TLV_HEADER.unpack_from(octets, start)
+        start += TLV_HEADER.size
+        if start + length > len(octets):
+            break
+        found[tag] = octets[start : start + length]
+        start += length
+    return found
+
+
 def encode_tlv(tag: int, value: bytes) -> bytes:
     """One optional parameter as octets; ``value`` has at most 65,535."""
     return TLV_HEADER.pack(tag, len(value)) + value

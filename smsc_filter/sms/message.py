@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,9 +17,10 @@ from smsc_filter.smpp.layouts import (
     what_is_wrong,
 )
 from smsc_filter.smpp.pdu import HEADER, Pdu
-from smsc_filter.smpp.tlv import read_tlvs
+from smsc_filter.smpp.tlv import read_tlvs, whole_tlvs
 from smsc_filter.sms.address import Numbering
 from smsc_filter.sms.coding import decode_text
+from smsc_filter.sms.number import readings
 from smsc_filter.sms.udh import Part, part_of, split_udh
 
 MAX_SHORT_MESSAGE_OCTETS: Final = 254
@@ -89,6 +91,16 @@ _DATA_GROUPS: Final = _layout(
     "esm_class",
     "data_coding",
 )
+_DELIVERY_GROUPS: Final = _layout(
+    CommandId.DELIVER_SM,
+    "source_addr_ton", "source_addr_npi", "source_addr", "dest_addr_ton", "destination_addr", "esm_class",
+    "data_coding",
+)  # fmt: skip
+_DATA_DELIVERY_GROUPS: Final = _layout(
+    CommandId.DATA_SM,
+    "source_addr_ton", "source_addr_npi", "source_addr", "dest_addr_ton", "destination_addr", "esm_class",
+    "data_coding",
+)  # fmt: skip
 _REPLACE_GROUPS: Final = _layout(CommandId.REPLACE_SM, "message_id", "source_addr_ton", "source_addr", "sm_length")
 
 
@@ -181,18 +193,37 @@ class Replacement:
 class Delivery:
     """What a subscriber writes to a sender address, read from a deliver_sm or a data_sm of the SMSC."""
 
-    __slots__ = ("destination", "destination_ton", "subscriber", "text", "whole")
+    __slots__ = ("data_coding", "destination", "destination_ton", "octets", "part", "source", "subscribers")
 
     def __init__(
-        self, subscriber: str, destination: bytes, destination_ton: int, text: str, *, whole: bool = True
+        self,
+        subscribers: Sequence[str],
+        source: bytes,
+        destination: bytes,
+        destination_ton: int,
+        octets: bytes,
+        data_coding: int,
+        part: Part | None,
     ) -> None:
-        self.subscriber = subscriber
-        """Canonical, as a recipient is."""
+        self.subscribers = subscribers
+        """Canonical, as a recipient is: everybody the source address may mean, the most plausible first."""
+        self.source = source
         self.destination = destination
         self.destination_ton = destination_ton
-        self.text = text
-        self.whole = whole
-        """Whether it is no part of a longer text."""
+        self.octets = octets
+        """User data behind any header."""
+        self.data_coding = data_coding
+        self.part = part
+
+    @property
+    def subscriber(self) -> str:
+        """Who most plausibly writes."""
+        return self.subscribers[0]
+
+    @property
+    def text(self) -> str:
+        """What it says if data_coding is right."""
+        return decode_text(self.octets, self.data_coding)
 
 
 _RECEIPTS: Final = frozenset({0x04, 0x20})
@@ -200,33 +231,51 @@ _RECEIPTS: Final = frozenset({0x04, 0x20})
 
 _MESSAGE_TYPE: Final = 0x3C
 
+# The text of a receipt, appendix B. Many SMSCs set no type in esm_class.
+_RECEIPT_TEXT: Final = re.compile(rb"\s*id:\S{1,80} .{0,200}\bstat:[A-Z]", re.DOTALL)
+
 
 def read_delivery(pdu: Pdu, numbering: Numbering) -> Delivery | None:
-    """The words of a subscriber in a deliver_sm or data_sm.
+    """The words of a subscriber in a deliver_sm or data_sm; None for a receipt and what has no source address.
 
-    None for a receipt and what cannot be read: that is the provider's to make sense of.
+    Faults are read through, since what is not read is acknowledged all the same: optional parameters that are not
+    whole end the PDU, a wrong sm_length takes what there is, a header counts without its flag.
     """
     data = pdu.command_id == CommandId.DATA_SM
     match = PATTERNS[CommandId.DATA_SM if data else CommandId.DELIVER_SM].match(pdu.octets, HEADER_OCTETS)
     if match is None:
         return None
-    source_ton, source, destination_ton, destination, esm_class, data_coding = match.group(
-        *(_DATA_GROUPS if data else _SUBMIT_GROUPS[:-1])
-    )
+    groups = _DATA_DELIVERY_GROUPS if data else _DELIVERY_GROUPS
+    source_ton, source_npi, source, destination_ton, destination, esm_class, data_coding = match.group(*groups)
     if esm_class[0] & _MESSAGE_TYPE in _RECEIPTS:
         return None
-    try:
-        if data:
-            payload, tlvs = b"", dict(read_tlvs(pdu.octets, match.end(), pdu.sequence_number))
-        else:
-            payload, tlvs = _user_data(pdu, match.end(), match.group(_SUBMIT_GROUPS[-1])[0])
-        message = _message(pdu, source, source_ton[0], "", esm_class[0], data_coding[0], payload, tlvs)
-    except PduError:
+    start = match.end()
+    stop = start if data else start + match.group(_SUBMIT_GROUPS[-1])[0]
+    tlvs = whole_tlvs(pdu.octets, stop)
+    if TlvTag.MESSAGE_STATE in tlvs:
         return None
-    if TlvTag.RECEIPTED_MESSAGE_ID in tlvs:
+    octets = pdu.octets[start:stop] + tlvs.get(TlvTag.MESSAGE_PAYLOAD, b"")
+    part, octets = _part_in(octets, udhi=bool(esm_class[0] & UDHI))
+    if part is None and TlvTag.SAR_MSG_REF_NUM in tlvs:
+        part = _sar_numbers(tlvs)
+    if _RECEIPT_TEXT.match(octets):
         return None
-    subscriber = numbering.canonical(source, source_ton[0])
-    return Delivery(subscriber, destination, destination_ton[0], message.text, whole=message.part is None)
+    subscribers = readings(source, source_ton[0], source_npi[0], numbering)
+    if not subscribers[0]:
+        return None
+    return Delivery(subscribers, source, destination, destination_ton[0], octets, data_coding[0], part)
+
+
+def _part_in(octets: bytes, *, udhi: bool) -> tuple[Part | None, bytes]:
+    """Part and text of user data; a header of a long message counts even where esm_class does not announce it."""
+    if udhi:
+        return split_udh(octets)
+    if octets.startswith((b"\5\0\3", b"\6\x08\4")):
+        length = 1 + octets[0]
+        total, number = octets[length - 2 : length] if len(octets) >= length else (0, 0)
+        if 1 <= number <= total:
+            return split_udh(octets)
+    return None, octets
 
 
 class Destination:
@@ -373,6 +422,11 @@ def _sar_part(pdu: Pdu, tlvs: dict[int, bytes]) -> Part | None:
                 pdu.sequence_number,
                 f"{tag.name.lower()} has {len(value)} octets, at most {most} are allowed",
             )
+    return _sar_numbers(tlvs)
+
+
+def _sar_numbers(tlvs: Mapping[int, bytes]) -> Part | None:
+    reference, total, number = (tlvs.get(tag, b"") for tag in _SAR_OCTETS)
     return part_of(
         # Apart from both UDH widths: a sender may use all three at once.
         0x20000 + int.from_bytes(reference, "big"),

@@ -99,6 +99,16 @@ def sketches_prefix(partition: int) -> str:
     return f"{tag(partition)}f"
 
 
+def offers_prefix(partition: int) -> str:
+    """What the key of what an open request offers begins with; its field follows."""
+    return f"{tag(partition)}o"
+
+
+def once_key(partition: int, name: str, recipient: str) -> str:
+    """The mark of what is done once in a while for a recipient."""
+    return f"{tag(partition)}once:{name}:{recipient}"
+
+
 def pack_consent(status: ConsentStatus) -> bytes:
     """What the hot state keeps of a consent: its state as a digit and, where it ends by time, the epoch second."""
     digit = b"%d" % status.state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,16 @@ from smsc_filter.smpp.errors import PduError
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.smpp.tlv import encode_tlv
 from smsc_filter.sms.address import Numbering
-from smsc_filter.sms.message import Destination, Message, Multi, Replacement, read_data, read_delivery, read_submit
+from smsc_filter.sms.message import (
+    Delivery,
+    Destination,
+    Message,
+    Multi,
+    Replacement,
+    read_data,
+    read_delivery,
+    read_submit,
+)
 from smsc_filter.sms.udh import Part
 
 S = CommandStatus
@@ -277,17 +287,45 @@ def test_any_body_is_read_or_refused_with_a_status(
         assert error.status is not S.ESME_ROK
 
 
-@pytest.mark.parametrize(("esm_class", "octets", "whole"), [
-    pytest.param(0, b"TD", True, id="a-text"),
-    pytest.param(UDHI, b"\x05\x00\x03\x01\x02\x01TD", False, id="a-part-of-a-text"),
+def delivered(octets: bytes = b"TD", *, tail: bytes = b"", **fields: Any) -> Delivery | None:
+    written = encode_submit(7, RECIPIENT, SENDER, octets, command_id=CommandId.DELIVER_SM, **fields)
+    return read_delivery(Pdu.from_octets(encode(CommandId.DELIVER_SM, 7, written[16:] + tail)), NUMBERING)
+
+
+@pytest.mark.parametrize(("octets", "fields", "tail", "part"), [
+    pytest.param(b"TD", {}, b"", None, id="a-text"),
+    pytest.param(b"\x05\x00\x03\x01\x02\x01TD", {"esm_class": UDHI}, b"", (1, 2, 1), id="a-part-of-a-text"),
+    pytest.param(b"\x05\x00\x03\x01\x02\x01TD", {}, b"", (1, 2, 1), id="a-header-that-nobody-announces"),
+    pytest.param(b"\x06\x08\x04\x00\x01\x01\x01TD", {}, b"", None, id="a-header-of-a-whole-text"),
+    pytest.param(b"TD", {}, b"\0", None, id="a-nul-behind"),
+    pytest.param(b"TD", {}, b"\0\0\0", None, id="nuls-behind"),
+    pytest.param(b"TD", {}, b"\x14\x03\0\x14ab", None, id="a-parameter-cut-short"),
+    pytest.param(b"TD", {}, encode_tlv(0x1E, b"mo-17\0"), None, id="receipted-message-id"),
+    pytest.param(b"TD", {}, encode_tlv(0x20C, b"\0\0\0\1") + encode_tlv(0x20E, b"\1") + encode_tlv(0x20F, b"\1"), None,
+                 id="a-reference-of-four-octets"),
+    pytest.param(b"", {}, encode_tlv(0x424, b"TD") + b"\7", None, id="payload-and-an-octet-behind"),
 ])  # fmt: skip
-def test_what_a_subscriber_writes_says_whether_it_is_whole(esm_class: int, octets: bytes, whole: bool) -> None:
-    written = encode_submit(7, RECIPIENT, SENDER, octets, esm_class=esm_class, command_id=CommandId.DELIVER_SM)
+def test_what_a_subscriber_writes_is_read_through_faults(
+    octets: bytes, fields: dict[str, Any], tail: bytes, part: tuple[int, int, int] | None
+) -> None:
+    delivery = delivered(octets, tail=tail, **fields)
+    assert delivery is not None
+    assert (delivery.subscriber, delivery.text, delivery.part) == (RECIPIENT.decode(), "TD", part)
+
+
+@pytest.mark.parametrize(("octets", "fields", "tail"), [
+    pytest.param(b"TD", {"esm_class": 0x04}, b"", id="by-its-type"),
+    pytest.param(b"TD", {}, encode_tlv(0x427, b"\2"), id="by-its-state"),
+    pytest.param(b"id:77 sub:001 dlvrd:001 submit date:2601010000 done date:2601010001 stat:DELIVRD err:000 text:STOP",
+                 {}, b"", id="by-its-text"),
+])  # fmt: skip
+def test_a_receipt_is_nothing_a_subscriber_writes(octets: bytes, fields: dict[str, Any], tail: bytes) -> None:
+    assert delivered(octets, tail=tail, **fields) is None
+
+
+def test_everybody_is_named_whom_the_source_address_may_mean() -> None:
+    written = encode_submit(7, b"13800000001", SENDER, b"TD", source_ton=1, command_id=CommandId.DELIVER_SM)
     delivery = read_delivery(Pdu.from_octets(written), NUMBERING)
     assert delivery is not None
-    assert (delivery.subscriber, delivery.text, delivery.whole) == (RECIPIENT.decode(), "TD", whole)
-
-
-def test_a_receipt_is_nothing_a_subscriber_writes() -> None:
-    receipt = encode_submit(7, RECIPIENT, SENDER, b"TD", esm_class=0x04, command_id=CommandId.DELIVER_SM)
-    assert read_delivery(Pdu.from_octets(receipt), NUMBERING) is None
+    assert (delivery.subscriber, delivery.source) == ("8613800000001", b"13800000001")
+    assert "13800000001" in delivery.subscribers

@@ -13,7 +13,7 @@ from smsc_filter.policy.consent import ConsentStatus
 from smsc_filter.policy.facts import ConsentState
 from smsc_filter.policy.likeness import PLACES
 from smsc_filter.state import keys
-from smsc_filter.state.consents import Consents, Reply, Request
+from smsc_filter.state.consents import DOUBTFUL_REPLY, REPLY, Consents, Reply, Request
 from tests.state.conftest import OpenLedger
 
 RECIPIENT, OTHER = "8613800000001", "alpha"
@@ -36,12 +36,34 @@ def put(client: Redis, status: ConsentStatus, topic: str | None = None, recipien
     client.hset(keys.consent_key(0, field), field, keys.pack_consent(status))  # type: ignore[arg-type]
 
 
-def reply(kind: str, at_ms: int = NOW_MS, *, recipient: str = RECIPIENT, topics: tuple[str, ...] = ()) -> Reply:
-    return Reply(recipient, OWNER, topics, kind, at_ms, "td to 106900001")
+SHOP, OTHER_LINE = "106900001", "106900002"
+
+
+def reply(
+    kind: str,
+    at_ms: int = NOW_MS,
+    *,
+    recipient: str = RECIPIENT,
+    topics: tuple[str, ...] = (),
+    to: str = SHOP,
+    words: tuple[str, ...] = ("y",),
+    source: str = REPLY,
+) -> Reply:
+    return Reply(recipient, OWNER, topics, kind, at_ms, "td to 106900001", to, words, source)
+
+
+def offer(
+    client: Redis, *words: str, topic: str | None = None, recipient: str = RECIPIENT, address: str = SHOP
+) -> None:
+    """What an open request offers, as ``ask`` leaves it."""
+    field = keys.consent_field(OWNER, recipient, topic)
+    client.set(keys.offers_prefix(0).encode() + field, "\0".join(("", address, *words, "")))
 
 
 def request(*, topic: str | None = None, at_ms: int = NOW_MS, recipient: str = RECIPIENT) -> Request:
-    return Request(recipient, OWNER, topic, at_ms, at_ms + 7 * DAY_MS, b"s" * PLACES, "decision X", "v1")
+    return Request(
+        recipient, OWNER, topic, at_ms, at_ms + 7 * DAY_MS, b"s" * PLACES, "decision X", "v1", SHOP, ("y", "同意")
+    )
 
 
 def events(client: Redis, partition: int = 0) -> list[list[Any]]:
@@ -122,14 +144,70 @@ def test_a_yes_counts_for_an_open_request_only(
 ) -> None:
     if before is not None:
         put(client, before)
+    offer(client, "y", "同意")
     state = world.state()
     assert world.run("reply", [reply("granted")]) == [grants]
     assert world.state() is (GRANTED if grants else state)
     assert [event[2] for event in events(client)] == (["granted"] if grants else [])
 
 
+@pytest.mark.parametrize("kind", ["granted", "started"])
+@pytest.mark.parametrize(("to", "words", "grants"), [
+    pytest.param(SHOP, ("y",), True, id="the-word"),
+    pytest.param(SHOP, ("ok", "同意"), True, id="one-of-the-words"),
+    pytest.param(SHOP, ("ok",), False, id="another-word"),
+    pytest.param(SHOP, (), False, id="no-word"),
+    pytest.param(SHOP, ("",), False, id="an-empty-word"),
+    pytest.param(OTHER_LINE, ("y",), False, id="another-address"),
+    pytest.param("", ("y",), False, id="no-address"),
+    pytest.param(SHOP[:-1], ("y",), False, id="a-shorter-address"),
+    pytest.param(SHOP, ("意",), False, id="part-of-a-word"),
+])  # fmt: skip
+def test_a_yes_answers_the_request_of_that_address_in_a_word_it_offered(
+    world: World, kind: str, to: str, words: tuple[str, ...], grants: bool
+) -> None:
+    world.run("ask", [request()], NOW)
+    assert world.run("reply", [reply(kind, NOW_MS + 1, to=to, words=words)]) == [grants]
+    assert world.state() is (GRANTED if grants else REQUESTED)
+
+
+@pytest.mark.parametrize(("before", "lifts"), [
+    pytest.param(ConsentStatus(WITHDRAWN, 0), True, id="withdrawn"),
+    pytest.param(ConsentStatus(ConsentState.REFUSED, 0), True, id="refused"),
+    pytest.param(ConsentStatus(DEEMED_REFUSED, 0), False, id="silence"),
+    pytest.param(ConsentStatus(EXPIRED, 0), False, id="run-out"),
+    pytest.param(ConsentStatus(GRANTED, 0), False, id="granted-before"),
+    pytest.param(None, False, id="nothing-to-lift"),
+])  # fmt: skip
+def test_a_start_lifts_what_the_subscriber_withdrew(
+    client: Redis, world: World, before: ConsentStatus | None, lifts: bool
+) -> None:
+    if before is not None:
+        put(client, before)
+        put(client, before, "wine")
+    state = world.state()
+    assert world.run("reply", [reply("started", topics=("wine",), words=("start",))]) == [lifts]
+    for topic in (None, "wine"):
+        assert world.state(topic=topic) is (GRANTED if lifts else state if topic is None or before else NONE)
+    recorded = [[RECIPIENT, OWNER, "granted", NOW_MS, NOW_MS, None, "reply", "td to 106900001", ""]]
+    assert events(client) == (recorded if lifts else [])
+
+
+def test_a_doubtful_withdrawal_is_marked_on_record(client: Redis, world: World) -> None:
+    world.run("reply", [reply("withdrawn", source=DOUBTFUL_REPLY)])
+    assert world.state() is WITHDRAWN
+    assert [event[6] for event in events(client)] == ["reply-doubtful"]
+
+
+def test_something_is_done_once_in_a_while(client: Redis, world: World) -> None:
+    assert [world.run("first_time", "help:106900001", RECIPIENT, 60) for _ in range(2)] == [True, False]
+    assert world.run("first_time", "help:106900001", OTHER, 60)
+    assert world.run("first_time", "help:106900002", RECIPIENT, 60)
+
+
 def test_a_withdrawal_spans_every_topic_and_a_yes_the_one_asked_about(client: Redis, world: World) -> None:
     put(client, ConsentStatus(REQUESTED, 0, NOW_MS + DAY_MS), "wine")
+    offer(client, "y", topic="wine")
     assert world.run("reply", [reply("granted", topics=("books", "wine"))]) == [True]
     assert world.state(topic="wine") is GRANTED
     assert world.state(topic="books") is world.state() is NONE
@@ -150,6 +228,7 @@ def test_a_consent_to_the_topic_has_the_last_word(client: Redis, world: World) -
 
 def test_what_comes_later_is_later_on_record_though_clocks_differ(client: Redis, world: World) -> None:
     put(client, ConsentStatus(REQUESTED, 0))
+    offer(client, "y")
     world.run("reply", [reply("granted", NOW_MS + 500)])
     world.run("reply", [reply("withdrawn", NOW_MS)])
     granted, withdrawn = events(client)
@@ -159,6 +238,7 @@ def test_what_comes_later_is_later_on_record_though_clocks_differ(client: Redis,
 
 def test_replies_of_a_batch_are_taken_in_order_and_go_into_one_entry(client: Redis, world: World) -> None:
     put(client, ConsentStatus(REQUESTED, 0))
+    offer(client, "y")
     batch = [
         reply("granted"),
         reply("withdrawn", NOW_MS + 5),

@@ -1,16 +1,19 @@
 -- Note that recipients are being asked for consent, in one partition: each once.
 --
 -- KEYS: one consent bucket a request.
--- ARGV: what the keys of sketches begin with, now in seconds, then for each request: the field, what is
---       noted there (4 and when it is given up), the sketch of the text.
+-- ARGV: what the keys of sketches and of offers begin with, now in seconds, then for each request: the field, what
+--       is noted there (4 and when it is given up), the sketch of the text, the address that asks and the words that
+--       agree, each between NULs, and milliseconds until it is given up.
 -- Returns for each whether it may be sent: 1, or 0 where the recipient was asked or has answered before.
 
 local prefix = ARGV[1]
-local now = tonumber(ARGV[2])
+local offers = ARGV[2]
+local now = tonumber(ARGV[3])
 
 local asked = {}
 for i = 1, #KEYS do
-  local field, value, sketch = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
+  local at = 5 * i - 1
+  local field, value, sketch = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local consent = redis.call('HGET', KEYS[i], field)
   local free = not consent
   if consent then
@@ -24,6 +27,7 @@ for i = 1, #KEYS do
   if free then
     redis.call('HSET', KEYS[i], field, value)
     redis.call('SET', prefix .. field, sketch)
+    redis.call('SET', offers .. field, ARGV[at + 3], 'PX', ARGV[at + 4])
   end
 end
 return asked

@@ -1,24 +1,49 @@
 -- Take replies of subscribers, in one partition: into the hot state and on record, both or neither.
 --
 -- KEYS: decision stream, consents the records do not know yet, then one consent bucket a field.
--- ARGV: what the keys of sketches begin with, now in seconds, number of replies, then for each reply:
---       "withdrawn" or "granted", when in ms, number of fields (to everything first, then to each topic),
---       and for each field itself and the event as JSON, in front of its time and behind it.
+-- ARGV: what the keys of sketches and of offers begin with, now in seconds, number of replies, then for each reply:
+--       "withdrawn", "granted" or "started", when in ms, to which address and in which words, each between NULs,
+--       number of fields (to everything first, then to each topic), and for each field itself and the event as JSON,
+--       in front of its time and behind it.
 -- Returns for each reply whether it changed anything: a withdrawal where none was before, a grant where a
--- request was open.
+-- request of that address was open and offered one of the words, a start where the subscriber had withdrawn or refused.
 
-local GRANTED, WITHDRAWN = '1', '3'
+local GRANTED, REFUSED, WITHDRAWN, REQUESTED = '1', '2', '3', '4'
+
+-- Whether a request is answered: the address is the one that asked, and a word is one it offered.
+local function answers(offer, said)
+  if not offer then
+    return false
+  end
+  local head = string.find(said, '\0', 2, true)
+  if not head or string.sub(offer, 1, head) ~= string.sub(said, 1, head) then
+    return false
+  end
+  local word = head
+  while word < #said do
+    local last = string.find(said, '\0', word + 1, true)
+    if not last then
+      return false
+    end
+    if last > word + 1 and string.find(offer, string.sub(said, word, last), head, true) then
+      return true
+    end
+    word = last
+  end
+  return false
+end
 
 local prefix = ARGV[1]
-local now = tonumber(ARGV[2])
+local offers = ARGV[2]
+local now = tonumber(ARGV[3])
 
 local changed = {}
 local events = {}
-local argument, key = 3, 2
-for reply = 1, tonumber(ARGV[3]) do
+local argument, key = 4, 2
+for reply = 1, tonumber(ARGV[4]) do
   local kind, moment = ARGV[argument + 1], tonumber(ARGV[argument + 2])
-  local fields = tonumber(ARGV[argument + 3])
-  argument = argument + 3
+  local said, fields = ARGV[argument + 3], tonumber(ARGV[argument + 4])
+  argument = argument + 4
   changed[reply] = 0
   for i = 1, fields do
     key = key + 1
@@ -32,7 +57,10 @@ for reply = 1, tonumber(ARGV[3]) do
       if i == 1 or consent then
         becomes = WITHDRAWN
       end
-    elseif state == '4' and (#consent ~= 5 or struct.unpack('>I4', string.sub(consent, 2)) > now) then
+    elseif state == REQUESTED and (#consent ~= 5 or struct.unpack('>I4', string.sub(consent, 2)) > now)
+      and answers(redis.call('GET', offers .. field), said) then
+      becomes = GRANTED
+    elseif kind == 'started' and (state == WITHDRAWN or state == REFUSED) then
       becomes = GRANTED
     end
     if becomes then
@@ -43,8 +71,8 @@ for reply = 1, tonumber(ARGV[3]) do
       if becomes == WITHDRAWN then
         redis.call('PERSIST', prefix .. field)
       end
-      -- One withdrawal speaks for every topic.
-      if becomes == GRANTED or i == 1 then
+      -- One withdrawal speaks for every topic, and so does one start.
+      if i == 1 or state == REQUESTED and becomes == GRANTED then
         events[#events + 1] = head .. string.format('%d', at) .. tail
         if state ~= becomes then
           changed[reply] = 1
