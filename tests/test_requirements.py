@@ -123,6 +123,32 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
         "sms/test_number.py::test_a_number_as_people_and_programs_write_it",
         "sms/test_number.py::test_what_is_no_number_is_refused_with_its_reason",
     ),
+    # A stop in whatever words, coding and parts; what is none stays talk; a doubtful one is marked.
+    "CN-35": (
+        "policy/test_reply.py::test_the_held_out_replies_are_read_well_enough",
+        "policy/test_reply.py::test_near_misses_are_talk",
+        "policy/test_reply.py::test_a_doubtful_stop_is_marked",
+        "policy/test_reply.py::test_every_profile_hears_stop_in_every_language",
+        "policy/test_reply.py::test_no_text_takes_long",
+    ),
+    "CN-36": (
+        "sms/test_readings.py::test_the_text_is_among_its_readings",
+        "sms/test_message.py::test_what_a_subscriber_writes_is_read_through_faults",
+        "relay/test_replies.py::test_a_stop_is_heard_in_any_coding",
+        "relay/test_replies.py::test_a_stop_is_heard_in_parts_in_any_order",
+    ),
+    # A yes answers a request, a start lifts one's own withdrawal, help is answered by profile.
+    "CN-37": (
+        "state/test_consents.py::test_a_yes_answers_the_request_of_that_address_in_a_word_it_offered",
+        "state/test_consents.py::test_a_start_lifts_what_the_subscriber_withdrew",
+        "relay/test_replies.py::test_a_start_only_answers_where_the_profile_says_so",
+        "relay/test_replies.py::test_help_is_answered_where_the_profile_says_what",
+    ),
+    # A withdrawal binds for every number its source address may mean.
+    "CN-38": (
+        "relay/test_replies.py::test_a_stop_binds_for_everybody_who_may_have_written_it",
+        "relay/test_replies.py::test_a_yes_and_a_start_are_for_the_most_plausible_number_alone",
+    ),
 }
 
 QUOTAS: dict[str, tuple[str, ...]] = {
