@@ -34,6 +34,9 @@ ENVIRONMENT_PREFIX: Final = "SMSC_FILTER_"
 
 _STRICT = ConfigDict(extra="forbid")
 
+_SECRET_KEY: Final = re.compile(r"password|secret|_key$|_url$")
+"""Keys of which no complaint shows what they were set to; a URL may carry a password."""
+
 _URL_WITH_PASSWORD: Final = re.compile(r"[a-z+]+://[^/@]*:[^/@]+@")
 
 SET_BY_OPERATOR: Final = "set by the operator"
@@ -377,7 +380,7 @@ def _in_words(error: Any, place: tuple[str, ...]) -> str:
     if error["type"] == "value_error":
         return f"{key}: {reason}" if key else reason
     # An account that is no table may be anything its writer took for one, its password included.
-    secret = "password" in key or (place[:1] == ("accounts",) and len(place) < 3)
+    secret = _SECRET_KEY.search(key) is not None or (place[:1] == ("accounts",) and len(place) < 3)
     shown = "..." if secret else repr(error["input"])
     return f"{key} = {shown}: {reason[0].lower()}{reason[1:]}"
 

@@ -168,6 +168,9 @@ def test_what_is_wrong_with_the_environment_names_the_variable(
     ACCOUNT + "upstream_password = 12345678901",
     ACCOUNT + "port = 1",
     'accounts = ["secret"]',
+    "[web]\ndevice_key = 12345678901",
+    "[policy]\njitter_key = 12345678901",
+    '[watch]\nwebhook_url = "ftp://me:secret@host"',
 ])  # fmt: skip
 def test_no_complaint_shows_a_password(file: Path, text: str) -> None:
     with pytest.raises(SettingsError) as caught:

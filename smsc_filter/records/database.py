@@ -8,6 +8,7 @@ SQLite takes it at the first change, and a transaction that has read before then
 has written in between: no time-out helps.
 """
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, ins
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     InterfaceError,
     NoSuchModuleError,
@@ -77,7 +79,7 @@ def open_database(url: str, data_dir: Path) -> Engine:
         raise SqlUnavailable(f"records.database_url {shown}: {error}") from error
     except (SQLAlchemyError, OSError) as error:
         engine.dispose()
-        raise RecordsError(f"records.database_url {shown}: {_reason(error)}") from error
+        raise RecordsError(f"records.database_url {shown}: {reason_of(error)}") from error
     return engine
 
 
@@ -120,15 +122,19 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise SqlUnavailable(_reason(error)) from error
+        raise SqlUnavailable(reason_of(error)) from error
 
 
-def _reason(error: Exception) -> str:
-    """The database's own words, without the statement, its values and PostgreSQL's DETAIL: they may hold texts."""
+def reason_of(error: Exception) -> str:
+    """The database's own words, without the statement and without values, which may be texts and numbers.
+
+    PostgreSQL repeats a value in DETAIL, and between quotation marks where it is none of its column's type.
+    """
     if not isinstance(error, DBAPIError):
         return str(error)
     primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
-    return primary or str(error.orig)
+    words = primary or str(error.orig)
+    return re.sub(r'"[^"]*"', '"..."', words) if isinstance(error, DataError) else words
 
 
 def _target(url: str, data_dir: Path) -> URL:

@@ -29,7 +29,7 @@ from smsc_filter.policy.record import (
 )
 from smsc_filter.records.appeal_replies import FIELD as APPEALS
 from smsc_filter.records.appeal_replies import SentAppeal, appeals_from_entry, store_appeals
-from smsc_filter.records.database import insert_new, writing
+from smsc_filter.records.database import insert_new, reason_of, writing
 from smsc_filter.records.decisions import insert_decisions, insert_outcomes
 from smsc_filter.records.replies import FIELD as REPLIES
 from smsc_filter.records.replies import Reply, replies_from_entry, store_replies
@@ -328,7 +328,7 @@ def _storable(engine: Engine, stream: str, load: _Load, after: str | None, terms
     try:
         _store(engine, stream, load, after, terms)
     except (DataError, IntegrityError, OverflowError, ValueError) as error:
-        reason = str(error.orig) if isinstance(error, DataError | IntegrityError) else str(error)
+        reason = reason_of(error)
         if len(load.entries) == 1:
             refused = _Load(entries=load.entries, rejects=[(load.entries[0], reason)])
             _store(engine, stream, refused, after, terms)

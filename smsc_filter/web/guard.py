@@ -58,6 +58,8 @@ class Guard:
         self._settings = settings
         self._under_way: Counter[str] = Counter()
         self._octets = 0
+        self._refused = 0
+        self._logged_at = -LOG_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, unless too many are under way."""
@@ -67,6 +69,7 @@ class Guard:
         client = network_of((scope.get("client") or ("",))[0])
         busy = self._under_way.total() >= self._settings.requests
         if busy or self._under_way[client] >= self._settings.requests_an_address:
+            self._note_refused()
             problem = Problem(503, "too-many-requests", "too many requests are under way", headers=_LATER)
             await problem.response()(scope, receive, _dressed(scope, send))
             return
@@ -77,6 +80,14 @@ class Guard:
             self._under_way[client] -= 1
             if not self._under_way[client]:
                 del self._under_way[client]
+
+    def _note_refused(self) -> None:
+        """Count a request that found too many under way; logged now and then."""
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._logged_at >= LOG_SECONDS:
+            log.warning("web-requests-refused", refused=self._refused, under_way=self._under_way.total())
+            self._refused, self._logged_at = 0, now
 
     def _take(self, octets: int) -> None:
         """Count octets of bodies under way: forms keep theirs in memory or a file until they are answered."""
@@ -190,6 +201,9 @@ UPLOAD_OCTETS: Final = 16 << 20
 
 LEAST_OCTETS_A_SECOND: Final = 1_024
 """An upload that comes more slowly on average, its first ``request_seconds`` aside, is cut off."""
+
+LOG_SECONDS: Final = 10.0
+"""Requests refused for their number are logged together, at most that often."""
 
 HEALTH: Final = frozenset({"/healthz", "/readyz"})
 """Answered however many requests are under way."""

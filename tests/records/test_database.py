@@ -16,10 +16,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, text
+from sqlalchemy.exc import DBAPIError
 
 from smsc_filter.policy.record import COLUMNS
-from smsc_filter.records.database import FILE_NAME, REVISION, open_database, reading, writing
-from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.database import FILE_NAME, REVISION, open_database, reading, reason_of, writing
+from smsc_filter.records.errors import RecordsError, SqlUnavailable
 from smsc_filter.records.tables import decisions, metadata, owners
 
 
@@ -160,3 +161,27 @@ def test_a_start_knows_the_newest_migration_without_alembic(tmp_path: Path) -> N
     again = "import sys, pathlib; from smsc_filter.records.database import open_database;"
     again += "open_database('', pathlib.Path(sys.argv[1])); sys.exit('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", again, str(tmp_path)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("INSERT INTO once (id, body) VALUES (:mark, '')", id="a key that is there"),
+        pytest.param("INSERT INTO once (id, body) VALUES (NULL, :mark)", id="a null"),
+        pytest.param("INSERT INTO nowhere (body) VALUES (:mark)", id="no such table"),
+        pytest.param("SELECT CAST(:mark AS INTEGER) / 0, nothing FROM once", id="no such column"),
+        pytest.param("SELECT id FROM once WHERE id LIKE :mark ESCAPE 'ab'", id="a value nobody takes"),
+        pytest.param("INSERT INTO counts (number) VALUES (CAST(:mark AS INTEGER))", id="no number"),
+    ],
+)
+def test_the_words_of_a_database_hold_no_value(engine: Engine, statement: str) -> None:
+    mark = "SECRETMARK42"
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE once (id TEXT PRIMARY KEY NOT NULL, body TEXT)"))
+        connection.execute(text("CREATE TABLE counts (number INTEGER CHECK (number > 0))"))
+        connection.execute(text("INSERT INTO once (id) VALUES (:mark)"), {"mark": mark})
+    with pytest.raises((DBAPIError, SqlUnavailable)) as raised, writing(engine) as connection:
+        connection.execute(text(statement), {"mark": mark})
+    words = reason_of(raised.value)
+    assert words
+    assert mark not in words

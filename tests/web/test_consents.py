@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -181,3 +182,17 @@ def test_an_export_proves_itself_whole(world: World) -> None:
     assert [orjson.loads(event)["recipient"] for event in events] == [A, B]
     later = world.client.get(f"{API}/exports/consents", params={"from": "2026-01-01T00:00:30Z"}, headers=headers)
     assert [orjson.loads(line).get("recipient") for line in later.content.splitlines()] == [B, None]
+
+
+def test_a_consent_for_an_owner_nobody_has_names_those_there_are(world: World) -> None:
+    setup = replace(world.context.setup, owners=["bank-ltd", "shop-ltd"])
+    world.client.app.state.context = replace(world.context, setup=setup)  # type: ignore[attr-defined]
+    gone, there = world.token("gone-ltd"), world.token("shop-ltd")
+    grant = {"recipient": A, "state": "granted"}
+    for answer in (
+        world.client.post(f"{API}/consents", json=grant, headers=gone),
+        world.client.post(f"{API}/consents/{A}/withdraw", headers=gone),
+        world.client.post(f"{API}/imports", content=b"recipient\n", headers=gone | {"Idempotency-Key": "one"}),
+    ):
+        assert "bank-ltd, shop-ltd" in problem(answer, 422, "unknown-owner")["detail"]
+    assert world.client.post(f"{API}/consents/{A}/withdraw", headers=there).status_code == 200

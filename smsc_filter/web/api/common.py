@@ -79,6 +79,18 @@ def msisdn(context: Context, number: str, where: str) -> str:
         raise wrong(where, f"a phone number is expected; {error.reason}", "wrong-number") from None
 
 
+def refuse_unknown_owner(context: Context, owner: str) -> None:
+    """See that a consent is of somebody who sends; where the configuration names nobody, everybody may.
+
+    Raises:
+        Problem: the owner of the token has no account and no sender any more, or never had.
+    """
+    owners = context.setup.owners
+    if owners and owner not in owners:
+        detail = f"the token is of {owner}, who has no account and no sender; there are {', '.join(owners)}"
+        raise Problem(422, "unknown-owner", detail)
+
+
 def wrong(where: str, detail: str, kind: str = "invalid-request") -> Problem:
     """One thing that is wrong with a request."""
     return Problem(422, kind, f"{where}: {detail}", [(where, detail)])

@@ -27,6 +27,7 @@ from smsc_filter.web.api.common import (
     milliseconds,
     moment,
     msisdn,
+    refuse_unknown_owner,
     wrong,
 )
 from smsc_filter.web.consents import TopicState
@@ -181,6 +182,7 @@ async def keep_evidence(
 def _record(
     context: Context, owner: str, recipient: str, state: str, proof: Proof, expires: datetime | None
 ) -> Recorded:
+    refuse_unknown_owner(context, owner)
     now = context.clock()
     at = proof.event_time.timestamp() if proof.event_time is not None else now
     if not 0 <= at <= now + FUTURE_SECONDS:

@@ -27,6 +27,7 @@ from smsc_filter.web.api.common import (
     file_of,
     milliseconds,
     moment,
+    refuse_unknown_owner,
 )
 from smsc_filter.web.context import Context
 from smsc_filter.web.problems import Problem, answers
@@ -92,6 +93,7 @@ async def start_import(
     `text_version`, `evidence_sha256`. A wrong line costs itself and no other. An upload that was cut short goes on with
     `PATCH` behind the octets that have come.
     """
+    refuse_unknown_owner(context, token.owner)
     job = await _open(context, token.owner, IMPORT, key, {"format": file_format, "sha256": sha256})
     if job.state == "receiving":
         await receive_file(context, request, job, 0)
