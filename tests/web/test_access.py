@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlalchemy import delete
 
+from smsc_filter.records.tables import tokens
 from smsc_filter.records.tokens import SCOPES, list_tokens, revoke_token
 from smsc_filter.state import figures
 from smsc_filter.web.access import Failures
@@ -189,3 +191,17 @@ def test_browsers_are_held_to_tls_where_it_is(world: World) -> None:
     header = "strict-transport-security"
     assert world.client.get("https://testserver/").headers[header].startswith("max-age=")
     assert header not in world.client.get("http://testserver/").headers
+
+
+def test_a_token_that_was_let_in_does_not_wait_for_what_others_try(world: World) -> None:
+    known, fresh = world.token(), world.token()
+    assert world.client.get(f"{API}/imports", headers=known).status_code == 200
+    for _ in range(20):
+        world.client.get(f"{API}/imports", headers={"Authorization": "Bearer wrong"})
+    assert world.client.get(f"{API}/imports", headers={"Authorization": "Bearer wrong"}).status_code == 429
+    assert world.client.get(f"{API}/imports", headers=fresh).status_code == 429
+    assert world.client.get(f"{API}/imports", headers=known).status_code == 200
+    with world.engine.begin() as connection:
+        connection.execute(delete(tokens))
+    assert world.client.get(f"{API}/imports", headers=known).status_code == 401
+    assert world.client.get(f"{API}/imports", headers=known).status_code == 429
