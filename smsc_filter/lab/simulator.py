@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import os
 import random
+import re
 import signal
 import ssl
 import sys
@@ -142,6 +143,7 @@ class SmscLink(asyncio.Protocol):
         self.smsc = smsc
         self.number = 0
         self.system_id = b""
+        self.address_range = ""
         self.session = Session(FROM_ESME, 0.0, SessionTimers(session_init=0, enquire_link=0))
         self.answers: Counter[int] = Counter()
         """What the peer answered to deliver_sm, by command_status."""
@@ -334,11 +336,21 @@ class SmscLink(asyncio.Protocol):
         if options.password and fields["password"] != options.password.encode():
             return CommandStatus.ESME_RINVPASWD, b""
         self.system_id = system_id
+        address_range = fields["address_range"]
+        assert isinstance(address_range, bytes)
+        self.address_range = address_range.decode("latin-1")
         version = fields["interface_version"]
         assert isinstance(version, int)
         # Version 3.3 knows no optional parameters (section 1.6).
         tlvs = encode_tlv(TlvTag.SC_INTERFACE_VERSION, b"\x34") if version >= 0x34 else b""
         return ROK, SYSTEM_ID + b"\0" + tlvs
+
+    def serves(self, destination: str) -> bool:
+        """Whether the address_range of the bind covers an address (appendix A: a UNIX regular expression)."""
+        try:
+            return re.search(self.address_range, destination) is not None
+        except re.error:
+            return self.address_range == destination
 
     def _expect_known(self, pdu: Pdu, message_id: bytes) -> None:
         if not self.smsc.knows(message_id):
@@ -362,7 +374,7 @@ class Simulator:
         # Microseconds of the epoch: at fewer than a million messages a second a restarted simulator repeats no id.
         self.first_number = self.next_number = int(time.time() * 1e6)
         self._server: asyncio.Server | None = None
-        self._waiting: deque[tuple[bytes | None, bytes]] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[tuple[bytes | None, str, bytes]] = deque(maxlen=MAX_WAITING)
         self._turn = 0
 
     @property
@@ -430,7 +442,10 @@ class Simulator:
         esm_class: int = 0,
         tlvs: bytes = b"",
     ) -> None:
-        """Send a deliver_sm to a receiver, of ``system_id`` or else of any in turn; without one it waits."""
+        """Send a deliver_sm to a receiver, of ``system_id`` or else of any in turn; without one it waits.
+
+        Receivers that bound for other addresses get none; those that bound for this one come first.
+        """
         octets, data_coding = encode_text(text)
         if len(octets) > 254:
             tlvs += encode_tlv(TlvTag.MESSAGE_PAYLOAD, octets)
@@ -446,22 +461,25 @@ class Simulator:
             tlvs=tlvs,
         )[HEADER_OCTETS:]
         receivers = [
-            link for link in self.links if link.session.state in RECEIVING and system_id in (None, link.system_id)
+            link
+            for link in self.links
+            if link.session.state in RECEIVING and system_id in (None, link.system_id) and link.serves(destination)
         ]
+        receivers = [link for link in receivers if link.address_range] or receivers
         if receivers:
             self._turn += 1
             receivers[self._turn % len(receivers)].request(CommandId.DELIVER_SM, body)
         else:
-            self._waiting.append((system_id, body))
+            self._waiting.append((system_id, destination, body))
 
     def deliver_waiting(self, link: SmscLink) -> None:
         """Send a receiver that has just bound what waited for one such as it."""
         for _ in range(len(self._waiting)):
-            system_id, body = self._waiting.popleft()
-            if system_id in (None, link.system_id):
+            system_id, destination, body = self._waiting.popleft()
+            if system_id in (None, link.system_id) and link.serves(destination):
                 link.request(CommandId.DELIVER_SM, body)
             else:
-                self._waiting.append((system_id, body))
+                self._waiting.append((system_id, destination, body))
 
     def send_receipt(self, link: SmscLink, message_id: bytes, request: Pdu) -> None:
         """Send the delivery receipt of ``request`` to who sent it (appendix B)."""

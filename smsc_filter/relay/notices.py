@@ -3,6 +3,9 @@
 The first worker of a machine has it. It takes notices from the hot state (``state.notices``), hands each to the SMSC
 and is done with it once the SMSC has answered: one that is not answered, or that the SMSC is too busy for, is tried
 again until its time is up. So a notice may come twice when a link breaks in between, and is not lost.
+
+Where the texts have an address of their own, the bind receives what is sent to it, whatever providers are bound: an
+objection with its code is taken. An SMSC that allows no transceiver gets a transmitter.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pydantic import ConfigDict, Field
 from redis.exceptions import RedisError
 
 from smsc_filter.relay.link import Link, Turn
+from smsc_filter.relay.replies import Replies
 from smsc_filter.relay.upstream import UpstreamSettings, client_tls
 from smsc_filter.smpp.codec import encode_bind, encode_submit
 from smsc_filter.smpp.constants import (
@@ -34,7 +38,9 @@ from smsc_filter.smpp.constants import (
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.smpp.session import BOUND, FROM_SMSC, Due, Session, SessionTimers, State
 from smsc_filter.smpp.tlv import encode_tlv
+from smsc_filter.sms.address import Numbering
 from smsc_filter.sms.coding import encode_text
+from smsc_filter.sms.message import read_delivery
 from smsc_filter.state.notices import Notice, NoticeReader, Taken
 
 log = structlog.get_logger()
@@ -84,8 +90,15 @@ class Login(NamedTuple):
 class NoticeLink(Link):
     """The stream of our bind."""
 
-    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, turn: Turn) -> None:
+    def __init__(
+        self,
+        session: Session,
+        loop: asyncio.AbstractEventLoop,
+        turn: Turn,
+        deliver: Callable[[NoticeLink, Pdu], None],
+    ) -> None:
         super().__init__(session, loop, turn)
+        self._deliver = deliver
         self.waiting: dict[int, asyncio.Future[int | None]] = {}
         """sequence_number -> the command_status of its answer; None once there will be none."""
 
@@ -97,7 +110,7 @@ class NoticeLink(Link):
         return self.waiting[number]
 
     def take(self, pdus: Sequence[Pdu]) -> None:
-        """Hand answers to who waits for them; nothing is asked of a transmitter but to leave."""
+        """Hand answers to who waits for them, and what subscribers write to who reads it."""
         for pdu in pdus:
             if pdu.command_id & RESPONSE_BIT:
                 answer = self.waiting.pop(pdu.sequence_number, None)
@@ -106,6 +119,8 @@ class NoticeLink(Link):
             elif pdu.command_id == CommandId.UNBIND:
                 self.session.answer(pdu, CommandStatus.ESME_ROK)
                 self.close()
+            else:
+                self._deliver(self, pdu)
 
     def lost(self) -> None:
         """Nobody will be answered any more."""
@@ -126,9 +141,12 @@ class Notices:
         timers: SessionTimers,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float] = time.time,
+        replies: Replies | None = None,
     ) -> None:
-        """Send what ``reader`` takes; nothing is connected yet."""
+        """Send what ``reader`` takes, and have ``replies`` read what comes back; nothing is connected yet."""
         self._reader = reader
+        self._replies = replies
+        self._kind = CommandId.BIND_TRANSCEIVER if replies is not None and login.address else CommandId.BIND_TRANSMITTER
         self._login = login
         self._upstream = upstream
         self._timers = timers
@@ -188,17 +206,21 @@ class Notices:
         session = Session(FROM_SMSC, self._loop.time(), self._timers, window=upstream.window)
         async with asyncio.timeout(upstream.connect_timeout):
             _, link = await self._loop.create_connection(
-                lambda: NoticeLink(session, self._loop, self._turn),
+                lambda: NoticeLink(session, self._loop, self._turn, self.deliver),
                 upstream.host,
                 upstream.port,
                 ssl=self._tls,
                 server_hostname=upstream.host if self._tls else None,
             )
+            kind = self._kind
+            receives = kind == CommandId.BIND_TRANSCEIVER
             body = encode_bind(
-                CommandId.BIND_TRANSMITTER, 0, login.system_id.encode(), login.password.encode()
+                kind, 0, login.system_id.encode(), login.password.encode(),
+                # Appendix A of the specification: a regular expression of the addresses that are served.
+                address_range=f"^{login.address}$".encode("latin-1") if receives else b"",
             )[HEADER_OCTETS:]  # fmt: skip
             try:
-                status = await link.ask(CommandId.BIND_TRANSMITTER, body)
+                status = await link.ask(kind, body)
             except BaseException:
                 link.abort()
                 raise
@@ -206,9 +228,41 @@ class Notices:
             raise ConnectionError("the SMSC closed the connection before the bind")
         if status != CommandStatus.ESME_ROK:
             link.close()
+            if receives:
+                log.warning("notices-not-received", command_status=status, detail="binding as a transmitter instead")
+                self._kind = CommandId.BIND_TRANSMITTER
             raise ConnectionError(f"the SMSC refused the bind with command_status 0x{status:08x}")
-        link.session.state = State.BOUND_TX
+        link.session.state = State.BOUND_TRX if receives else State.BOUND_TX
         return link
+
+    # What subscribers write to our address.
+
+    def deliver(self, link: NoticeLink, pdu: Pdu) -> None:
+        """Take what a subscriber writes to us: an objection, or a word to an owner whose address it is."""
+        said = self._replies.read(pdu, "") if self._replies is not None else None
+        if said is None or self._replies is None:
+            self.pass_on(link, pdu)
+        else:
+            self._replies.take(self, link, pdu, said)
+
+    def answer_smsc(self, link: NoticeLink, pdu: Pdu, status: int) -> None:
+        """Answer the SMSC, unless the stream is gone."""
+        if link is self._link and link.transport is not None:
+            link.session.answer(pdu, status)
+            link.flush_soon()
+
+    def pass_on(self, link: NoticeLink, pdu: Pdu) -> None:
+        """Answer what is no objection: ours ends here, a provider's is to come over the provider's bind."""
+        delivery = read_delivery(pdu, Numbering())
+        ours = delivery is None or delivery.destination == self._login.address.encode("latin-1")
+        if not ours:
+            log.warning("not-for-us", detail="the SMSC delivers what is sent to others over the bind of [notices]")
+        self.answer_smsc(link, pdu, CommandStatus.ESME_ROK if ours else CommandStatus.ESME_RX_T_APPN)
+
+    def confirm(self, body: bytes) -> None:
+        """Send a submit_sm of ours, once."""
+        if self._link is not None:
+            self._link.ask(CommandId.SUBMIT_SM, body)
 
     async def _send_all(self, link: NoticeLink, taken: Sequence[Taken]) -> list[Taken]:
         """Send some, and forget those that are done; the others."""

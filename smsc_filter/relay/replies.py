@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import structlog
 
@@ -26,6 +26,7 @@ from smsc_filter.policy.appeal_reply import read_appeal
 from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.reply import CONFIRM, HELP, START, STOP, TALK, Meaning, fold_reply
 from smsc_filter.policy.rules import Rules
+from smsc_filter.relay.link import Link
 from smsc_filter.relay.long_replies import LongReplies
 from smsc_filter.smpp.codec import encode_submit
 from smsc_filter.smpp.constants import HEADER_OCTETS, CommandStatus
@@ -40,7 +41,6 @@ from smsc_filter.state.ledger import StoreUnavailable
 
 if TYPE_CHECKING:
     from smsc_filter.relay.people import People
-    from smsc_filter.relay.upstream import Upstream, UpstreamLink
 
 log = structlog.get_logger()
 
@@ -75,11 +75,24 @@ class AskedForHelp(NamedTuple):
 Said = Replied | AskedForHelp | SentAppeal
 
 
+class Origin(Protocol):
+    """The bind over which a reply came."""
+
+    def answer_smsc(self, link: Any, pdu: Pdu, status: int, /) -> None:
+        """Answer the SMSC; the reply goes no further."""
+
+    def pass_on(self, link: Any, pdu: Pdu, /) -> None:
+        """Send a reply on to whom it is for, who answers."""
+
+    def confirm(self, body: bytes, /) -> None:
+        """Send a submit_sm of ours to the subscriber."""
+
+
 class Waiting(NamedTuple):
     """A reply on its way through the store."""
 
-    upstream: Upstream
-    link: UpstreamLink
+    upstream: Origin
+    link: Link
     """The stream it came over: its answer belongs there and nowhere else."""
     pdu: Pdu
     reply: Said
@@ -115,7 +128,12 @@ class Replies:
         self._task: asyncio.Task[None] | None = None
 
     def read(self, pdu: Pdu, bind_owner: str) -> Said | None:
-        """What follows from a PDU of the SMSC, or None: most of them are receipts, or talk."""
+        """What follows from a PDU of the SMSC, or None: most of them are receipts, or talk.
+
+        Args:
+            pdu: a deliver_sm or data_sm.
+            bind_owner: whom a reply to an address of nobody is for; "" where that is nobody either.
+        """
         delivery = read_delivery(pdu, self._numbering)
         if delivery is None:
             return None
@@ -186,7 +204,7 @@ class Replies:
         less_plausible = f"{written}, more plausibly {first}"
         return Replied([template, *(template._replace(recipient=each, reference=less_plausible) for each in others)])
 
-    def take(self, upstream: Upstream, link: UpstreamLink, pdu: Pdu, reply: Said) -> None:
+    def take(self, upstream: Origin, link: Link, pdu: Pdu, reply: Said) -> None:
         """Take a reply in with what else comes in this turn of the loop; then ``upstream`` relays its PDU."""
         self._waiting.append(Waiting(upstream, link, pdu, reply))
         if self._task is None:

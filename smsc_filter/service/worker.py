@@ -27,6 +27,7 @@ from smsc_filter.relay.accounts import Accounts
 from smsc_filter.relay.exchange import Exchange
 from smsc_filter.relay.listener import Switchboard, server_tls
 from smsc_filter.relay.notices import Login, Notices
+from smsc_filter.relay.replies import Replies
 from smsc_filter.service.build import (
     NO_TUNING,
     jitter_key,
@@ -251,7 +252,7 @@ async def run_worker(settings: Settings, control: socket.socket) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
     care = loop.create_task(worker.look_after())
-    notices = _send_notices(settings, start["number"], start["url"])
+    notices = _send_notices(settings, start["number"], start["url"], worker.board.replies)
     control.send(READY)
     stopped = loop.create_task(stop.wait())
     await asyncio.wait({care, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -265,8 +266,8 @@ async def run_worker(settings: Settings, control: socket.socket) -> None:
     care.cancel()
 
 
-def _send_notices(settings: Settings, number: int, url: str) -> asyncio.Task[None] | None:
-    """Have the first worker of a machine send our own texts, where there are to be any."""
+def _send_notices(settings: Settings, number: int, url: str, replies: Replies) -> asyncio.Task[None] | None:
+    """Have the first worker of a machine send our own texts, and hear what is answered, where there are to be any."""
     ours = settings.notices
     if number or not ours.system_id:
         return None
@@ -276,7 +277,7 @@ def _send_notices(settings: Settings, number: int, url: str) -> asyncio.Task[Non
         try:
             loop = asyncio.get_running_loop()
             login = Login(ours.system_id, ours.password, ours.address)
-            await Notices(NoticeReader(client), login, settings.upstream, settings.timers, loop).run()
+            await Notices(NoticeReader(client), login, settings.upstream, settings.timers, loop, replies=replies).run()
         finally:
             await client.aclose()
 

@@ -158,3 +158,15 @@ def test_who_writes_to_a_honeypot_is_warned_at_the_first_message(relay: Relay, s
     (told,) = wait_until(lambda: notices(smsc, TRAPPED), "the notice")
     steps = relay.records("select step, appeal_code from measures where subject = ?", TRAPPED.decode())
     assert [(step, code in told) for step, code in steps] == [("warn", True)]
+    # The objection comes to our own address, over our own bind.
+    link = smsc.link("care")
+    bind = link.bind.fields()
+    assert (link.bind.command_id, bind["address_range"]) == (CommandId.BIND_TRANSCEIVER, b"^10086$")
+    for text in ("谢谢", f"申诉 {steps[0][1]} 我不认识这个号码"):
+        number = link.request(message(TRAPPED, CARE, text, command_id=CommandId.DELIVER_SM))
+        assert smsc.hears_response(number, link).command_status == CommandStatus.ESME_ROK
+    query = "select reason from appeals where appellant = ?"
+    wait_until(lambda: relay.records(query, TRAPPED.decode()) == [("我不认识这个号码",)], "the appeal is open")
+    # What is a provider's comes over the provider's bind.
+    number = link.request(message(TRAPPED, b"106900001", "几点关门", command_id=CommandId.DELIVER_SM))
+    assert smsc.hears_response(number, link).command_status == CommandStatus.ESME_RX_T_APPN
