@@ -9,7 +9,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol
 
@@ -142,6 +142,23 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorSettings:
+    """``[supervisor]``: how the processes of ``serve`` are looked after."""
+
+    __pydantic_config__ = _STRICT
+
+    watchdog: Annotated[float, Field(ge=0)] = 15.0
+    """Seconds without an answer after which a worker, the recorder or the web is ended and replaced; four times as long
+    where it gets no processor. 0: never."""
+
+    start: Annotated[float, Field(ge=0)] = 300.0
+    """Seconds in which such a process has to be ready, or is replaced; 0: no limit."""
+
+    address_wait: Annotated[float, Field(ge=0)] = 10.0
+    """Longest wait, in seconds, for an address that another process still holds, as after a kill."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerSettings:
     """``[[owners]]``: caps on what all senders of an owner send together."""
 
@@ -210,6 +227,7 @@ class Settings:
     portal: PortalSettings = field(default_factory=PortalSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     logs: LogSettings = field(default_factory=LogSettings)
+    supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -328,6 +346,24 @@ def read_settings(path: Path | None, environment: Mapping[str, str] = os.environ
         place = tuple(str(step) for step in first["loc"])
         where = overridden.get(place, source)
         raise SettingsError(f"{where}: {_in_words(first, place)}") from error
+
+
+RELOADED: Final = ("accounts", "senders", "owner_caps", "policy", "watch", "portal", "metrics")
+"""What a running service takes over; the rest of the configuration needs a restart."""
+
+
+def take_over(running: Settings, read: Settings) -> tuple[Settings, list[str], list[str]]:
+    """What a running service goes on with once ``read`` is its configuration.
+
+    Returns:
+        The settings, the keys that changed, and the keys whose change needs a restart.
+    """
+    changed: list[str] = []
+    later: list[str] = []
+    for name, key in _keys(Settings):
+        if getattr(running, name) != getattr(read, name):
+            (changed if name in RELOADED else later).append(key)
+    return replace(running, **{name: getattr(read, name) for name in RELOADED}), changed, later
 
 
 def readable_by_others(path: Path | None, settings: Settings) -> list[str]:

@@ -151,6 +151,11 @@ class Origin(Protocol):
 Arrival = tuple[Origin, Message, Multi | None]
 
 
+def statuses_of(*, standard: bool) -> dict[Cause, int]:
+    """The command_status of each cause: our own range, or the nearest standard code."""
+    return {cause: cause.standard_status if standard else cause.status for cause in Cause}
+
+
 class Exchange:
     """Judges everything one worker receives."""
 
@@ -203,7 +208,7 @@ class Exchange:
         self._observe = observe
         self._worker = worker
         self._mode = "observe" if observe else "enforce"
-        self._statuses = {cause: cause.standard_status if standard_status else cause.status for cause in Cause}
+        self._statuses = statuses_of(standard=standard_status)
         ledger.statuses = self._statuses
         if rules.contacts is not None:
             ledger.contact_seconds = rules.contacts.days * 86_400
@@ -244,6 +249,23 @@ class Exchange:
     def judge_by(self, scorer: Scorer, rules: Rules) -> None:
         """Judge the next batch by another model or other rules; those in flight end with what they began with."""
         self._judging = Judging(scorer, rules)
+
+    def reload(self, rules: Rules, registry: Registry, quotas: Quotas, *, observe: bool, standard_status: bool) -> None:
+        """Judge the next batch by another configuration."""
+        self._judging = Judging(self.scorer, rules)
+        self.registry, self.quotas = registry, quotas
+        self._campaigns = Campaigns(self.ledger, quotas.campaign_seconds)
+        if not registry.has_people or rules.greetings is None:
+            self.people = None
+        else:
+            self.people = People(self.ledger, rules, registry, self._loop, self._clock)
+        self._observe = observe
+        self._mode = "observe" if observe else "enforce"
+        self._statuses = statuses_of(standard=standard_status)
+        self.ledger.statuses = self._statuses
+        self.ledger.keep_sketches_ms = rules.similar.keep_days.value * 86_400_000
+        if rules.contacts is not None:
+            self.ledger.contact_seconds = rules.contacts.days * 86_400
 
     def warm_up(self) -> None:
         """Make the tables that texts are folded by, a quarter of a second that the first message would wait for."""

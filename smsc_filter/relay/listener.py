@@ -145,6 +145,8 @@ class Switchboard:
             exchange.people,
         )
         self.tasks: set[asyncio.Task[None]] = set()
+        self.no_room = ""
+        """Why nobody can be let in for now: what is wrong with the disk."""
         self.on_closed: Callable[[], None] = lambda: None
         """Called when a connection has ended."""
         self._worker = worker
@@ -349,6 +351,9 @@ class ProviderLink(Link):
         if fields["interface_version"] not in INTERFACE_VERSIONS:
             log.warning("bind-refused", system_id=name, interface_version=fields["interface_version"])
             return CommandStatus.ESME_RBINDFAIL, b""
+        if self._board.no_room:
+            log.warning("bind-refused", system_id=name, peer=peer, no_room=self._board.no_room)
+            return CommandStatus.ESME_RSYSERR, b""
         holder = self._board.new_holder()
         now = self._exchange.now()
         most = int(min(account.max_binds, self._exchange.measures.most_binds(name, account.owner, now)))

@@ -127,6 +127,10 @@ class Replies:
         self._waiting: list[Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
+    def judge_by(self, rules: Rules, registry: Registry, people: People | None) -> None:
+        """Read the next replies by another configuration."""
+        self._rules, self._registry, self._people = rules, registry, people
+
     def read(self, pdu: Pdu, bind_owner: str) -> Said | None:
         """What follows from a PDU of the SMSC, or None: most of them are receipts, or talk.
 

@@ -79,6 +79,7 @@ def web_context(
         partitions=settings.state.partitions,
         node=settings.node,
         folder=settings.data_dir,
+        min_free_mb=settings.state.min_free_mb,
         timeout=settings.state.timeout,
         reply_seconds=reply_seconds(settings),
         models=models,

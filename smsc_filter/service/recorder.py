@@ -10,11 +10,9 @@ import contextlib
 import gc
 import os
 import signal
-import socket
 from collections.abc import Sequence
 from typing import Final
 
-import orjson
 import redis
 import redis.asyncio
 
@@ -24,11 +22,10 @@ from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.mover import Mover
 from smsc_filter.service.build import spool_folder
 from smsc_filter.service.build_records import make_projector, open_records
-from smsc_filter.service.child import READY
+from smsc_filter.service.child import ALARM, READY, Control, Start
 from smsc_filter.service.clerk import make_clerk
 from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
-from smsc_filter.settings import Settings
 from smsc_filter.state.stream import DecisionStream
 
 DRAIN_SECONDS: Final = 5.0
@@ -41,13 +38,13 @@ RECORDER_NICENESS: Final = 5
 """Answers come first: what waits in the stream is durable, and bounded."""
 
 
-async def run_recorder(settings: Settings, control: socket.socket) -> None:
+async def run_recorder(start: Start, control: Control) -> None:
     """The recorder's life: what every stream holds into SQL, and consents from there into the hot state."""
     loop = asyncio.get_running_loop()
-    start = orjson.loads(control.recv(1 << 20))
-    client = redis.asyncio.Redis.from_url(start["url"], socket_connect_timeout=settings.state.timeout)
+    settings = start.settings
+    client = redis.asyncio.Redis.from_url(start.url, socket_connect_timeout=settings.state.timeout)
     writer = redis.Redis.from_url(
-        start["url"], socket_connect_timeout=settings.state.timeout, socket_timeout=PROJECTION_SECONDS
+        start.url, socket_connect_timeout=settings.state.timeout, socket_timeout=PROJECTION_SECONDS
     )
     engine = open_records(settings)
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
@@ -76,22 +73,19 @@ async def run_recorder(settings: Settings, control: socket.socket) -> None:
             mover.stop()
 
     os.nice(RECORDER_NICENESS)
-    control.setblocking(False)
 
-    def on_control() -> None:
-        with contextlib.suppress(BlockingIOError, OSError):
-            if control.recv(64):
-                return
-        os._exit(1)
+    def hear(message: bytes, _descriptors: Sequence[int]) -> None:
+        if message.startswith(ALARM):
+            watching.report(message.removeprefix(ALARM))
 
-    loop.add_reader(control.fileno(), on_control)
+    control.attend(hear)
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     # What was built so far stays, and the collector need not look at it again. Cycles of the database's client are many
     # and large, so it comes as often as ever.
     gc.collect()
     gc.freeze()
-    control.send(READY)
+    control.say(READY)
     projection = loop.create_task(projector.run(projecting))
     beside = [loop.create_task(each.run()) for each in (watching, clerk, scores)]
     try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import orjson
 import structlog
 from redis import Redis
 from sqlalchemy import Engine
@@ -18,7 +20,7 @@ from smsc_filter.records.alarms import decisions_after, read_checkpoint, write_c
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.service.telling import Telling
 from smsc_filter.settings import Settings
-from smsc_filter.watch.alarm import Alarm
+from smsc_filter.watch.alarm import Alarm, Kind
 from smsc_filter.watch.desk import AlarmDesk
 from smsc_filter.watch.locks import Locks
 from smsc_filter.watch.watcher import VERSION, Watcher, WindowsOf
@@ -31,6 +33,9 @@ CHECKPOINT_SECONDS: Final = 30.0
 CATCH_UP_ROWS: Final = 5_000
 MOST_CATCH_UP: Final = 1_000_000
 """Decisions made since the checkpoint that are looked at again: what half a minute at full load leaves, and more."""
+
+MOST_REPORTED: Final = 1_000
+"""Alarms of other processes that wait to be raised."""
 
 
 def windows_from(settings: Settings) -> WindowsOf:
@@ -66,6 +71,12 @@ class Watching:
         self._locks = Locks(engine, profile.locks, profile.measures.article, time.time)
         self._telling = Telling(settings, engine, writer, time.time)
         self._saved = -1
+        self._reported: deque[Alarm] = deque(maxlen=MOST_REPORTED)
+
+    def report(self, octets: bytes) -> None:
+        """Have an alarm raised that another process found, given as JSON."""
+        values = orjson.loads(octets)
+        self._reported.append(Alarm(**values | {"kind": Kind(values["kind"])}))
 
     def on_committed(self, decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
         """See rows that were just committed; called in the movers' threads."""
@@ -100,8 +111,10 @@ class Watching:
         """Take what is to be told to the desk; how much of it is new."""
         try:
             now = time.time()
+            reported = [self._reported.popleft() for _ in range(len(self._reported))]
+            new = len(self.desk.take(reported)) if reported else 0
             self._locks.take(self.watcher.take_offenders())
-            return len(self.desk.take([*self.watcher.look(now), *self._also(now)]))
+            return new + len(self.desk.take([*self.watcher.look(now), *self._also(now)]))
         except Exception:
             log.exception("watcher-failed")
             return 0

@@ -14,15 +14,13 @@ import socket
 import time
 from typing import Any, Final
 
-import orjson
 import structlog
 import uvicorn
 
 from smsc_filter.service.build import store_client, store_writer
 from smsc_filter.service.build_records import open_records
 from smsc_filter.service.build_web import web_context
-from smsc_filter.service.child import READY
-from smsc_filter.settings import Settings
+from smsc_filter.service.child import READY, Control, Start
 from smsc_filter.web.app import make_app
 from smsc_filter.web.connections import ConnectionLimits, bounded_protocol
 
@@ -43,15 +41,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def run_web(settings: Settings, control: socket.socket) -> None:
-    """The life of the web process: listening sockets come over ``control``; its end is the end of the supervisor."""
+async def run_web(start: Start, control: Control, listening: list[socket.socket]) -> None:
+    """The life of the web process, which accepts on ``listening``; the end of ``control`` is that of the supervisor."""
     loop = asyncio.get_running_loop()
     os.nice(NICENESS)
-    message, descriptors, _, _ = socket.recv_fds(control, 1 << 20, 16)
-    start = orjson.loads(message)
-    listening = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    settings = start.settings
     engine = open_records(settings)
-    store, writer = store_client(settings, start["url"]), store_writer(settings, start["url"])
+    store, writer = store_client(settings, start.url), store_writer(settings, start.url)
     context = web_context(settings, engine, store, writer, time.time)
     server = _Server(
         uvicorn.Config(
@@ -79,14 +75,7 @@ async def run_web(settings: Settings, control: socket.socket) -> None:
     def stop() -> None:
         server.should_exit = True
 
-    def on_control() -> None:
-        with contextlib.suppress(BlockingIOError, OSError):
-            if control.recv(64):
-                return
-        os._exit(1)
-
-    control.setblocking(False)
-    loop.add_reader(control.fileno(), on_control)
+    control.attend()
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     serving = loop.create_task(server.serve(sockets=listening))
@@ -94,7 +83,7 @@ async def run_web(settings: Settings, control: socket.socket) -> None:
         while not server.started and not serving.done():
             await asyncio.sleep(0.01)
         if not serving.done():
-            control.send(READY)
+            control.say(READY)
         await serving
     finally:
         await context.declines.close()

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Final
 
 import orjson
@@ -18,9 +18,11 @@ import structlog
 from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.classifier.versions import ServedModel
 from smsc_filter.policy.appeal import Whitelist
+from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.measures import Measures
+from smsc_filter.policy.quota import Quotas
 from smsc_filter.policy.record import BatchHeader, pack_batch
-from smsc_filter.policy.rules import read_profile
+from smsc_filter.policy.rules import Rules, read_profile
 from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.records.spool import SpoolWriter
 from smsc_filter.relay.accounts import Accounts
@@ -37,7 +39,17 @@ from smsc_filter.service.build import (
     spool_folder,
     store_client,
 )
-from smsc_filter.service.child import CLOSED, READY
+from smsc_filter.service.child import (
+    CLOSED,
+    CONNECTION,
+    FULL,
+    READY,
+    RELOAD,
+    TAKEN,
+    Control,
+    Start,
+    read_start,
+)
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state import figures
 from smsc_filter.state.clock import SteadyClock
@@ -46,6 +58,7 @@ from smsc_filter.state.ledger import BIND_SECONDS, Ledger
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
 from smsc_filter.state.notices import NoticeReader
+from smsc_filter.state.room import room_in
 from smsc_filter.state.rules import TABLE as RULES
 from smsc_filter.state.rules import read_rules
 
@@ -80,7 +93,7 @@ class Worker:
             scorer,
             rules,
             registry,
-            quotas=settings.quotas(read_profile(settings.policy.profile), jitter_key(settings)),
+            quotas=_quotas(settings),
             worker=settings.node << 4 | number,
             observe=settings.policy.mode == "observe",
             standard_status=settings.policy.status_style == "standard",
@@ -136,6 +149,7 @@ class Worker:
         keep_at = 0.0
         while True:
             self.board.tick(loop.time())
+            await self._look_for_room()
             await self.refresh()
             if (self._swapping is None or self._swapping.done()) and self._model.changed():
                 self._swapping = loop.create_task(self._swap_model())
@@ -150,6 +164,17 @@ class Worker:
                 self._spool.close()
                 self._spool = None
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _look_for_room(self) -> None:
+        """Let nobody new in while there is no room for decisions."""
+        if not self._settings.state.min_free_mb:
+            return
+        try:
+            room = await asyncio.to_thread(room_in, self._settings.data_dir, self._settings.state.min_free_mb)
+        except OSError as error:
+            self.board.no_room = f"the disk of data_dir: {error.strerror}"
+        else:
+            self.board.no_room = room.trouble
 
     async def _tell(self) -> None:
         """Publish what was counted."""
@@ -192,6 +217,28 @@ class Worker:
             self._tuning = tuning
             log.info("rules-refreshed", version=tuning.version)
 
+    async def reload(self, start: Start) -> None:
+        """Judge, and let in, by other settings; binds stand, also those of accounts that are no more."""
+        settings = start.settings
+        try:
+            rules, registry, quotas, accounts = await asyncio.to_thread(self._build, settings)
+        except (ValueError, KeyError, OSError, SettingsError) as error:
+            log.error("reload-failed", error=type(error).__name__)
+            return
+        self._settings = settings
+        self.board.owner_ids.update(start.owners)
+        self.board.accounts = accounts
+        observe, standard = settings.policy.mode == "observe", settings.policy.status_style == "standard"
+        self.exchange.reload(rules, registry, quotas, observe=observe, standard_status=standard)
+        self.board.replies.judge_by(rules, registry, self.exchange.people)
+        gone = [name for name in self.board.binds() if accounts.find(name) is None]
+        log.info("worker-reloaded", accounts=len(settings.accounts), senders=len(settings.senders), still_bound=gone)
+
+    def _build(self, settings: Settings) -> tuple[Rules, Registry, Quotas, Accounts]:
+        """What takes long to build of ``settings``, beside the loop."""
+        rules = load_rules(settings, self.exchange.scorer, self._tuning)
+        return rules, make_registry(settings, self._tuning), _quotas(settings), Accounts(settings.accounts)
+
     async def _swap_model(self) -> None:
         """Judge by what the folder of the model holds now; the model in use stays where that is none."""
         try:
@@ -214,46 +261,40 @@ class Worker:
             self._spool.close()
 
 
-async def run_worker(settings: Settings, control: socket.socket) -> None:
+async def run_worker(start: Start, control: Control) -> None:
     """A worker's life: connections come over ``control``; its end is the end of the supervisor."""
     loop = asyncio.get_running_loop()
-    start = orjson.loads(control.recv(1 << 20))
-    worker = Worker(settings, start["number"], start["url"], start["owners"], start["anchor"])
+    settings = start.settings
+    worker = Worker(settings, start.number, start.url, dict(start.owners), start.anchor)
     await worker.refresh()
     stop = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
-    control.setblocking(False)
 
-    def on_control() -> None:
-        try:
-            message, descriptors, _, _ = socket.recv_fds(control, 64, 16)
-        except BlockingIOError:
-            return
-        except OSError:
-            message, descriptors = b"", []
-        if not message:
-            # The supervisor is gone without a word, and the store with it: nothing can be answered any more.
-            os._exit(1)
-        for descriptor in descriptors:
-            task = loop.create_task(worker.accept(socket.socket(fileno=descriptor)))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+    def begin(coroutine: Coroutine[None, None, None]) -> None:
+        task = loop.create_task(coroutine)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
-    def on_closed() -> None:
-        with contextlib.suppress(OSError):
-            control.send(CLOSED)
+    def hear(message: bytes, descriptors: Sequence[int]) -> None:
+        if message == RELOAD and descriptors:
+            begin(worker.reload(read_start(descriptors[0])))
+        elif message == CONNECTION:
+            # One that this process has no descriptor left for has been dropped on its way.
+            control.say(TAKEN if descriptors else FULL)
+            for descriptor in descriptors:
+                begin(worker.accept(socket.socket(fileno=descriptor)))
 
     # Messages make no reference cycles, and what was built so far stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 50, 100)
-    worker.board.on_closed = on_closed
-    loop.add_reader(control.fileno(), on_control)
+    worker.board.on_closed = lambda: control.say(CLOSED)
+    control.attend(hear)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor decides
     care = loop.create_task(worker.look_after())
-    notices = _send_notices(settings, start["number"], start["url"], worker.board.replies)
-    control.send(READY)
+    notices = _send_notices(settings, start.number, start.url, worker.board.replies)
+    control.say(READY)
     stopped = loop.create_task(stop.wait())
     await asyncio.wait({care, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if care.done():
@@ -264,6 +305,10 @@ async def run_worker(settings: Settings, control: socket.socket) -> None:
             await notices
     await worker.close()
     care.cancel()
+
+
+def _quotas(settings: Settings) -> Quotas:
+    return settings.quotas(read_profile(settings.policy.profile), jitter_key(settings))
 
 
 def _send_notices(settings: Settings, number: int, url: str, replies: Replies) -> asyncio.Task[None] | None:

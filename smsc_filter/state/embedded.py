@@ -10,6 +10,7 @@ two parents never run two servers over one folder.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -21,9 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 PR_SET_PDEATHSIG: Final = 1
 START_SECONDS: Final = 60.0
@@ -57,10 +59,10 @@ def server_binary() -> str:
     return found
 
 
-def _end_with_parent(parent: int) -> None:
-    """In the child, before it becomes the server: ask the kernel for SIGTERM when the parent dies."""
+def end_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """In a child: ask the kernel for signal ``number`` when the parent, of that process id, dies (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
 
@@ -113,29 +115,55 @@ class EmbeddedStore:
             return True
         return False
 
-    def _answers(self) -> bool:
-        """Whether it takes commands: while it loads its data it accepts connections and refuses everything."""
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1.0)
-            probe.connect(str(self._socket_path()))
-            probe.sendall(b"PING\r\n")
-            return probe.recv(64).startswith(b"+PONG")
-        return False
-
     def start(self) -> None:
         """Start the server and wait until it answers.
 
         Raises:
             StoreError: it does not come up, or another service has the folder.
         """
+        for pause in self._starting():
+            time.sleep(pause)
+
+    async def start_beside(self) -> None:
+        """Start the server as ``start`` does, while the running loop goes on.
+
+        Raises:
+            StoreError: it does not come up, or another service has the folder.
+        """
+        for pause in self._starting():
+            await asyncio.sleep(pause)
+
+    def _starting(self) -> Iterator[float]:
+        """Start the server, in steps none of which waits; between two of them as many seconds are to pass."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         deadline = time.monotonic() + START_SECONDS
-        self._take_lock(deadline)
+        if self.alive:
+            # It shares our lock, which would not keep the next one out.
+            raise StoreError(f"the store of an earlier start still runs, process {self.pid}")
+        yield from self._taking_lock(deadline)
+        try:
+            path = self._socket_path()
+            path.unlink(missing_ok=True)
+            self._process = self._launch(path)
+        except OSError as error:
+            raise StoreError(f"the store cannot be started: {error.strerror}") from error
+        with _Probe(path) as probe:
+            while not probe.answers():
+                if self._process.poll() is not None:
+                    raise StoreError(
+                        f"the store ended with status {self._process.returncode}; see {self.folder / 'valkey.log'}"
+                    )
+                if time.monotonic() > deadline:
+                    self._process.kill()
+                    while self._process.poll() is None and time.monotonic() < deadline + STOP_SECONDS:
+                        yield 0.01
+                    raise StoreError(f"the store does not answer within {START_SECONDS:.0f} s")
+                yield 0.005
+
+    def _launch(self, path: Path) -> subprocess.Popen[bytes]:
         assert self._lock is not None
-        path = self._socket_path()
-        path.unlink(missing_ok=True)
         parent = os.getpid()
-        self._process = subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603
             [
                 server_binary(),
                 *("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
@@ -151,19 +179,10 @@ class EmbeddedStore:
             pass_fds=(self._lock,),
             # A Ctrl-C at the terminal is for the service, which stops the store last.
             start_new_session=True,
-            preexec_fn=lambda: _end_with_parent(parent),
+            preexec_fn=lambda: end_with_parent(parent),
         )
-        while not self._answers():
-            if self._process.poll() is not None:
-                raise StoreError(
-                    f"the store ended with status {self._process.returncode}; see {self.folder / 'valkey.log'}"
-                )
-            if time.monotonic() > deadline:
-                self.stop()
-                raise StoreError(f"the store does not answer within {START_SECONDS:.0f} s")
-            time.sleep(0.005)
 
-    def _take_lock(self, deadline: float) -> None:
+    def _taking_lock(self, deadline: float) -> Iterator[float]:
         """Wait until no earlier server has the folder."""
         if self._lock is None:
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -177,7 +196,7 @@ class EmbeddedStore:
                     os.close(self._lock)
                     self._lock = None
                     raise StoreError(f"{self.folder} is in use by another smsc-filter; stop it first") from None
-                time.sleep(0.01)
+                yield 0.01
 
     def stop(self) -> None:
         """End the server, its data written out."""
@@ -192,3 +211,42 @@ class EmbeddedStore:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+class _Probe:
+    """Asks a server whether it takes commands: while it loads its data it refuses everything."""
+
+    def __init__(self, path: Path) -> None:
+        """Ask the server at ``path``."""
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def answers(self) -> bool:
+        """Whether it has said so by now; this never waits."""
+        try:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX)
+                self._socket.setblocking(False)
+                self._socket.connect(str(self._path))
+                self._socket.send(b"PING\r\n")
+            said = self._socket.recv(64)
+        except BlockingIOError:
+            return False
+        except OSError:
+            said = b""
+        if not said.startswith(b"+PONG"):
+            self.close()
+            return False
+        return True
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -31,6 +31,11 @@ class StateSettings:
     backlog_mb: Annotated[int, Field(ge=1)] = 256
     """Decisions waiting to be moved to the records, in MiB; above it providers are read more slowly."""
 
+    min_free_mb: Annotated[int, Field(ge=0)] = 256
+    """Room to be left on the disk of ``data_dir``, in MiB, or 5 % of a smaller disk. While there is less an alarm is
+    raised, /readyz says so, binds are refused with a retryable status, and a store that ended for it is not started;
+    0: not watched."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclineSettings:

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     STORE_TROUBLE = "store-trouble"
     SMSC_TROUBLE = "smsc-trouble"
     RECORDS_TROUBLE = "records-trouble"
+    PROCESS_STUCK = "process-stuck"
+    DISK_LOW = "disk-low"
     APPEAL_DUE = "appeal-due"
     APPEAL_OVERDUE = "appeal-overdue"
     COMPLAINT_DUE = "complaint-due"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -21,6 +22,7 @@ from smsc_filter.sms.address import Numbering
 from smsc_filter.state.declines import Declines, write_pages, write_wishes
 from smsc_filter.state.measures import write_measures
 from smsc_filter.state.projection import write_whitelist
+from smsc_filter.state.room import Room, room_in
 from smsc_filter.web.access import Failures
 from smsc_filter.web.consents import ConsentDesk
 from smsc_filter.web.console.setup import Setup
@@ -65,6 +67,8 @@ class Context:
     """Whose a canonical address is."""
     recent: Recent
     """The newest decisions in figures."""
+    room: Callable[[], Room]
+    """How much is left on the disk of the data folder."""
 
     def publish_grants(self) -> None:
         """Let entries and measures on record bind at once; where the hot state is away, the recorder sees to it."""
@@ -100,6 +104,7 @@ def make_context(
     partitions: int,
     node: int,
     folder: Path,
+    min_free_mb: float,
     timeout: float,
     reply_seconds: float,
     models: Models,
@@ -122,6 +127,7 @@ def make_context(
         partitions: over how many the hot state is spread.
         node: the number of this machine.
         folder: where uploads and evidence are kept, in folders of their own.
+        min_free_mb: room to be left there, in MiB.
         timeout: of a question to the hot state, in seconds.
         reply_seconds: how long a consent request may wait for its answer.
         models: the classifier.
@@ -163,6 +169,7 @@ def make_context(
         terms=terms_of(setup.profile),
         owner_of=owner_of,
         recent=Recent(engine),
+        room=partial(room_in, folder, min_free_mb),
     )
 
 

@@ -35,6 +35,10 @@ class NoWorker(Exception):
     """Nobody relays on this machine."""
 
 
+class NoRoom(Exception):
+    """The disk of the data folder is full, or nearly; the message says how full."""
+
+
 class Health(BaseModel):
     """What works; the name of a check -> "ok", or what is wrong."""
 
@@ -51,16 +55,17 @@ async def healthz() -> Health:
 @router.get(
     "/readyz",
     summary="Whether it can do its work",
-    responses={503: {"model": Health, "description": "A store does not answer, or no worker relays."}},
+    responses={503: {"model": Health, "description": "A store is away, no worker relays, or the disk is full."}},
 )
 async def readyz(request: Request) -> Response:
-    """Asks both stores, two seconds at most, and whether a worker has told of itself."""
+    """Asks both stores and the disk, two seconds at most, and whether a worker has told of itself."""
     context = context_of(request)
-    names = ("records", "state", "relay")
+    names = ("records", "state", "relay", "disk")
     said = await asyncio.gather(
         _check(to_thread.run_sync(_ask_records, context, limiter=_threads())),
         _check(_ask_state(context)),
         _check(_ask_relay(context)),
+        _check(_ask_disk(context)),
     )
     checks = dict(zip(names, said, strict=True))
     ready = all(each == "ok" for each in said)
@@ -78,6 +83,8 @@ async def _check(asked: Awaitable[Any]) -> str:
         return "the database does not answer"
     except (redis.RedisError, OSError):
         return "the hot state does not answer"
+    except NoRoom as error:
+        return str(error)
     except NoWorker:
         return "no worker tells of itself"
     return "ok"
@@ -96,3 +103,12 @@ async def _ask_relay(context: Context) -> None:
     fields: Any = await context.store.hgetall(KEY)
     if not read_meters(fields, context.node, context.clock()):
         raise NoWorker
+
+
+async def _ask_disk(context: Context) -> None:
+    try:
+        room = await to_thread.run_sync(context.room, limiter=_threads())
+    except OSError as error:
+        raise NoRoom(f"the disk of data_dir: {error.strerror}") from error
+    if room.trouble:
+        raise NoRoom(room.trouble)
