@@ -379,18 +379,18 @@ class Supervisor:
             return
         if later:
             log.warning("restart-needed", keys=later, detail="their change is not in force before a restart")
-        if changed:
-            self._settings = settings
-            for child in self._children:
-                child.start = replace(child.start, settings=settings, owners=owners)
-                if child.control is None or child.process is None:
-                    continue
-                if child.role == "worker":
-                    child.tell_settings(RELOAD)
-                else:
-                    # They hold no binds: anew is simplest.
-                    child.replaced = True
-                    child.process.terminate()
+        self._settings = settings
+        for child in self._children:
+            child.start = replace(child.start, settings=settings, owners=owners)
+            if child.control is None or child.process is None:
+                continue
+            if child.role == "worker":
+                # Also where no key changed: lists and certificates are files of their own.
+                child.tell_settings(RELOAD)
+            elif changed or settings.policy.prohibited_file:
+                # They hold no binds: anew is simplest.
+                child.replaced = True
+                child.process.terminate()
         log.info("reloaded", changed=changed, restart_needed=later)
 
     def _read_anew(self) -> tuple[Settings, list[str], list[str]]:

@@ -27,7 +27,7 @@ from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.records.spool import SpoolWriter
 from smsc_filter.relay.accounts import Accounts
 from smsc_filter.relay.exchange import Exchange
-from smsc_filter.relay.listener import Switchboard, server_tls
+from smsc_filter.relay.listener import Switchboard, TlsError, server_tls
 from smsc_filter.relay.notices import Login, Notices
 from smsc_filter.relay.replies import Replies
 from smsc_filter.service.build import (
@@ -149,7 +149,7 @@ class Worker:
         keep_at = 0.0
         while True:
             self.board.tick(loop.time())
-            await self._look_for_room()
+            self._look_for_room()
             await self.refresh()
             if (self._swapping is None or self._swapping.done()) and self._model.changed():
                 self._swapping = loop.create_task(self._swap_model())
@@ -165,12 +165,12 @@ class Worker:
                 self._spool = None
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _look_for_room(self) -> None:
+    def _look_for_room(self) -> None:
         """Let nobody new in while there is no room for decisions."""
         if not self._settings.state.min_free_mb:
             return
         try:
-            room = await asyncio.to_thread(room_in, self._settings.data_dir, self._settings.state.min_free_mb)
+            room = room_in(self._settings.data_dir, self._settings.state.min_free_mb)
         except OSError as error:
             self.board.no_room = f"the disk of data_dir: {error.strerror}"
         else:
@@ -222,7 +222,8 @@ class Worker:
         settings = start.settings
         try:
             rules, registry, quotas, accounts = await asyncio.to_thread(self._build, settings)
-        except (ValueError, KeyError, OSError, SettingsError) as error:
+            self._tls = server_tls(settings.listen)
+        except (ValueError, KeyError, OSError, SettingsError, TlsError) as error:
             log.error("reload-failed", error=type(error).__name__)
             return
         self._settings = settings

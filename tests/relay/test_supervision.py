@@ -182,7 +182,7 @@ def test_a_killed_supervisor_takes_everybody_along_and_the_next_starts_at_once(
         left = [pid for pid in family if alive(pid)]
         assert not left, "who starts next waits for nobody that still holds an address"
     assert connect(relay, SHOP).submit(SHOP_SENDER, b"8613800008104", CODE) == 0
-    assert not [each for each in events(relay, "uncaught")]
+    assert events(relay, "uncaught") == []
 
 
 def test_a_second_service_over_one_folder_is_refused(guarded: Relay) -> None:
