@@ -41,6 +41,9 @@ LONGEST_CLAUSE: Final = 200
 LONGEST_KEYWORD_REPLY: Final = 160
 """Characters above which a text is no keyword with dirt around it."""
 
+LONGEST_MIXED: Final = 24
+"""Characters of Latin letters and digits that a pattern of another script may be about: TD13800000001."""
+
 SHORTEST_SPEECH: Final = 6
 """Characters in Latin letters below which a text is no plain speech."""
 
@@ -55,6 +58,7 @@ SURE_FROM: Final = 0.5
 
 # Latin words, numbers, and runs of any other letters, so that 回复TD is two words.
 _WORD = re.compile(r"[a-z]+|[0-9]+|[^\W0-9a-z_]+")
+_LATIN = re.compile("[a-z]")
 _CLAUSE_END = re.compile(r"[.!?;:,\r\n\u2028\u2029，。！？；：、…~～|]+| - |—+|--+|\s{2,}|[()（）【】\[\]]")
 _QUOTED = re.compile(r"[\"“”「『][^\"“”「」『』\n]{8,300}[\"“”」』]")
 _NAME_IN_BRACKETS = re.compile(r"【[^【】\n]{1,20}】")
@@ -138,6 +142,26 @@ def _folded(languages: Iterable[ReplyWords], key: str, shortest: int) -> Iterato
                 yield word
 
 
+class Sentences:
+    """Patterns of clauses, those in Latin letters apart from the others: most clauses are of one script."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Compile ``patterns``.
+
+        Raises:
+            re.error: one is wrong.
+        """
+        patterns = tuple(patterns)
+        self._latin = compiled(pattern for pattern in patterns if pattern.isascii())
+        self._others = compiled(pattern for pattern in patterns if not pattern.isascii())
+
+    def found(self, clause: str) -> bool:
+        """Whether one is in a folded clause."""
+        if not clause.isascii() or len(clause) <= LONGEST_MIXED:
+            return found(self._others, clause) or (_LATIN.search(clause) is not None and found(self._latin, clause))
+        return found(self._latin, clause)
+
+
 class ReplyReader:
     """Reads replies in the languages there are."""
 
@@ -161,13 +185,13 @@ class ReplyReader:
             if kind and len(word) >= 4 and word.isalpha() and word.isascii()
         }
         self._no_keywords = frozenset(fold_reply(word) for each in replies for word in each.not_keywords)
-        self._talk = compiled(pattern for each in replies for pattern in each.talk_sentences)
+        self._talk = Sentences(pattern for each in replies for pattern in each.talk_sentences)
         self._sentences = {
-            STOP: compiled(pattern for each in replies for pattern in each.stop_sentences),
-            START: compiled(pattern for each in replies for pattern in each.start_sentences),
-            HELP: compiled(pattern for each in replies for pattern in each.help_sentences),
+            STOP: Sentences(pattern for each in replies for pattern in each.stop_sentences),
+            START: Sentences(pattern for each in replies for pattern in each.start_sentences),
+            HELP: Sentences(pattern for each in replies for pattern in each.help_sentences),
         }
-        self._doubts = compiled(pattern for each in replies for pattern in each.doubt_sentences)
+        self._doubts = Sentences(pattern for each in replies for pattern in each.doubt_sentences)
         self._below = compiled(pattern for each in replies for pattern in each.below)
         self._original = compiled(pattern for each in replies for pattern in each.original)
         self.appeals = tuple(sorted({word for each in replies for word in each.appeal}, key=len, reverse=True))
@@ -180,6 +204,10 @@ class ReplyReader:
         own = self._own_lines(text[:LONGEST_READ])
         meaning, _ = self._by_rule(own)
         return meaning
+
+    def read_keywords(self, text: str) -> Meaning:
+        """What a reply says that is nothing but keywords: in a talk of people, plain speech is about something else."""
+        return self._keywords(fold_reply(text[: 2 * LONGEST_KEYWORD_REPLY])) or NOTHING
 
     def _read(self, text: str) -> Meaning:
         """What a reply says."""
@@ -235,23 +263,23 @@ class ReplyReader:
     def _by_rule(self, own: list[str]) -> tuple[Meaning, bool]:
         """What the rules read, and whether a near miss is in it."""
         whole = fold_reply(" ".join(own))
-        meaning = self._keywords(whole) if not found(self._talk, whole[:LONGEST_CLAUSE]) else None
+        meaning = self._keywords(whole) if not self._talk.found(whole[:LONGEST_CLAUSE]) else None
         if meaning is not None:
             return meaning, False
-        clauses = list(islice(_clauses(own), MOST_CLAUSES))
-        if len(clauses) > 1 and len(whole) <= LONGEST_CLAUSE:
+        clauses = list(dict.fromkeys(islice(_clauses(own), MOST_CLAUSES)))
+        if whole not in clauses and len(whole) <= LONGEST_CLAUSE:
             clauses.append(whole)
         starts = helps = doubts = near_miss = False
         for clause in clauses:
-            starts = starts or found(self._sentences[START], clause)
-            if found(self._talk, clause):
+            starts = starts or self._sentences[START].found(clause)
+            if self._talk.found(clause):
                 near_miss = True
                 continue
             said = self._keywords(clause, alone=False)
-            if (said is not None and said.kind == STOP) or found(self._sentences[STOP], clause):
+            if (said is not None and said.kind == STOP) or self._sentences[STOP].found(clause):
                 return Meaning(STOP), False
-            doubts = doubts or found(self._doubts, clause)
-            helps = helps or found(self._sentences[HELP], clause)
+            doubts = doubts or self._doubts.found(clause)
+            helps = helps or self._sentences[HELP].found(clause)
         if doubts:
             return Meaning(STOP, doubtful=True), False
         return (Meaning(START) if starts else Meaning(HELP) if helps else NOTHING), near_miss

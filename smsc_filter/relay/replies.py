@@ -149,14 +149,22 @@ class Replies:
             for text in texts_of(octets, delivery.data_coding):
                 if (appeal := read_appeal(text, self._rules.replies.appeals)) is not None:
                     return SentAppeal(delivery.subscriber, *appeal, int(now * 1000))
+        meaning, text = self._heard(delivery, octets)
+        if meaning.kind == TALK or not (whole or meaning.kind == STOP):
+            return None
+        return self._follows(delivery, meaning, text, bind_owner, int(now * 1000))
+
+    def _heard(self, delivery: Delivery, octets: bytes) -> tuple[Meaning, str]:
+        """What is known of a reply says, or this part of it by itself."""
+        if self._registry.person_at(delivery.destination, delivery.destination_ton) is not None:
+            # "Leave me alone" to a person is no word to the person's operator; a keyword may be.
+            return self._rules.replies.read_keywords(delivery.text), delivery.text
         meaning, text = self._meaning(octets, delivery.data_coding)
         if meaning.kind != STOP and delivery.part is not None:
             alone, its_text = self._meaning(delivery.octets, delivery.data_coding)
             if alone.kind == STOP:
-                meaning, text = alone, its_text
-        if meaning.kind == TALK or not (whole or meaning.kind == STOP):
-            return None
-        return self._follows(delivery, meaning, text, bind_owner, int(now * 1000))
+                return alone, its_text
+        return meaning, text
 
     def _meaning(self, octets: bytes, data_coding: int) -> tuple[Meaning, str]:
         """What octets say, and the text that says it; a stop in another coding than the declared one counts, too."""

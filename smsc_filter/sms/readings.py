@@ -13,20 +13,22 @@ from typing import Final
 
 from smsc_filter.sms.coding import decode_gsm, decode_text
 
-SHORT_OCTETS: Final = 64
-"""Up to which a text is read in every coding; a longer one only where the declared coding makes no sense of it."""
+FEW_CHARACTERS: Final = 2
+"""Up to which a text makes sense by chance."""
 
 MOST_OCTETS: Final = 1_024
 """Of a text that are read in other codings than the declared one."""
 
 _CODECS: Final = ("ascii", "utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5", "shift_jis", "euc_kr", "latin-1")
 
+_ASCII: Final = re.compile(rb"[\t\n\r -~]*")
+
 # Controls, surrogates, private use and the sign of what could not be decoded: nobody writes them.
 _NO_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufffd]")
 
 
 def texts_of(octets: bytes, data_coding: int) -> Iterator[str]:
-    """The texts that octets may be: as declared, then as written in any other coding they are whole in.
+    """The texts that octets may be: as declared, and where that makes no sense, in any other coding they are whole in.
 
     Args:
         octets: user data behind any header.
@@ -34,7 +36,7 @@ def texts_of(octets: bytes, data_coding: int) -> Iterator[str]:
     """
     declared = decode_text(octets, data_coding)
     yield declared
-    if len(octets) > SHORT_OCTETS and _makes_sense(declared):
+    if len(declared) > FEW_CHARACTERS and _makes_sense(declared, octets):
         return
     some = octets[:MOST_OCTETS]
     seen = {declared}
@@ -65,14 +67,18 @@ def _unpacked(octets: bytes) -> bytes:
     return bytes((bits >> 7 * at) & 0x7F for at in range(len(octets) * 8 // 7))
 
 
-def _makes_sense(text: str) -> bool:
-    """Whether a text is what somebody may have written: all of it common characters of one script."""
-    if not text or _NO_TEXT.search(text):
+def _makes_sense(text: str, octets: bytes) -> bool:
+    """Whether the declared coding is plainly the right one.
+
+    Octets of ASCII are Latin letters, whatever ideographs they would be as pairs; octets above it are in doubt unless
+    their pairs are common ideographs, of which random pairs are one in ten.
+    """
+    if _ASCII.fullmatch(octets):
+        return text.isascii()
+    if len(octets) != 2 * len(text):
         return False
-    for codec in ("latin-1", "gb2312"):
-        try:
-            text.encode(codec)
-        except UnicodeEncodeError:
-            continue
-        return True
-    return False
+    try:
+        text.encode("gb2312")
+    except UnicodeEncodeError:
+        return False
+    return not _NO_TEXT.search(text)

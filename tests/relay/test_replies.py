@@ -29,7 +29,13 @@ def rules(request: pytest.FixtureRequest) -> Rules:
 
 def reader(rules: Rules, clock: list[float] | None = None) -> Replies:
     now = clock if clock is not None else [1_767_225_600.0]
-    registry = Registry([Sender("106900001", "shop-ltd", "commercial", ())], NUMBERING)
+    registry = Registry(
+        [
+            Sender("106900001", "shop-ltd", "commercial", ()),
+            Sender("8613900000001", "people", "person", ()),
+        ],
+        NUMBERING,
+    )
     loop = asyncio.new_event_loop()
     loop.close()
     nothing: Any = None
@@ -38,10 +44,12 @@ def reader(rules: Rules, clock: list[float] | None = None) -> Replies:
     )
 
 
-def mo(octets: bytes, *, coding: int = 0, esm_class: int = 0, source: bytes = SUBSCRIBER, ton: int = 1) -> Pdu:
+def mo(
+    octets: bytes, *, coding: int = 0, esm_class: int = 0, source: bytes = SUBSCRIBER, ton: int = 1, to: bytes = SHOP
+) -> Pdu:
     return Pdu.from_octets(
         encode_submit(
-            1, source, SHOP, octets, data_coding=coding, esm_class=esm_class, source_ton=ton,
+            1, source, to, octets, data_coding=coding, esm_class=esm_class, source_ton=ton,
             command_id=CommandId.DELIVER_SM,
         )
     )  # fmt: skip
@@ -125,6 +133,13 @@ def test_a_doubtful_stop_is_marked(rules: Rules, text: str, source: str) -> None
 @pytest.mark.parametrize("text", ["取消预约", "别发货", "好的，下午见", "谢谢", "help", "再给我订一份"])
 def test_talk_does_nothing(rules: Rules, text: str) -> None:
     assert reader(rules).read(mo(text.encode("utf-16-be"), coding=8), "shop-ltd") is None
+
+
+def test_in_a_talk_of_people_only_keywords_count(rules: Rules) -> None:
+    person = b"8613900000001"
+    assert isinstance(reader(rules).read(mo(b"TD", to=person), ""), Replied)
+    for text in ("别再给我发短信了", "不要烦我", "你别再发这种东西给我看啦"):
+        assert reader(rules).read(mo(text.encode("utf-16-be"), coding=8, to=person), "") is None
 
 
 def test_help_is_answered_where_the_profile_says_what(rules: Rules) -> None:
