@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from smsc_filter.cli import records
 from smsc_filter.cli.common import console, day, fail, octets_bar, progress_bar, store, tell
 from smsc_filter.cli.verbs import Verbs
-from smsc_filter.records import claims, consent_files, evidence, imports, verify, whitelist
+from smsc_filter.records import claims, consent_files, evidence, imports, replies, verify, whitelist
 from smsc_filter.records.audit import Actor
 from smsc_filter.records.consents import ConsentEvent, consents_of_pairs, history, owner_ids, store_events
 from smsc_filter.records.database import reading
@@ -209,6 +209,20 @@ def show_consents(options: argparse.Namespace) -> int:
     return 0
 
 
+def list_doubtful(options: argparse.Namespace) -> int:
+    """List withdrawals by reply whose words were unclear; they bind all the same."""
+    settings = read_settings(options.config)
+    engine = open_records(settings)
+    try:
+        found = replies.doubtful_replies(engine, options.owner, options.most)
+        for id_, event in found:
+            tell(f"{event.recipient}: {_described(id_, event, evidence_folder(settings))}")
+    finally:
+        engine.dispose()
+    tell(f"{len(found):,} doubtful withdrawals; START from the subscriber, or `consent record`, lifts one")
+    return 0
+
+
 def list_claims(options: argparse.Namespace) -> int:
     """List consents that owners claim of people who had refused; none of them counts before a review."""
     settings = read_settings(options.config)
@@ -321,6 +335,9 @@ def add_verbs(verbs: Verbs) -> None:
     one.add_argument("--reference", default="", help="what to ask the source for")
     one.add_argument("--text-version", default="", help="which wording was agreed to")
     one.add_argument("--evidence", type=Path, metavar="FILE", help="what shows it; a copy is kept")
+    one = consent.verb("doubtful", list_doubtful, example="smsc-filter consent doubtful --owner shop-ltd --config F")
+    one.add_argument("--owner", metavar="OWNER", help="of this owner alone")
+    one.add_argument("--most", type=int, default=replies.MOST_SHOWN, metavar="N", help="stop after so many")
     one = consent.verb("claims", list_claims, example="smsc-filter consent claims --owner shop-ltd --config F")
     one.add_argument("--owner", help="only of this one")
     one.add_argument("--most", type=int, default=claims.MOST_SHOWN, metavar="N", help="stop after so many")

@@ -111,9 +111,7 @@ class Vocabulary:
         if said is None:
             return None
         meant = {word for word in said if self.kinds[word]}
-        if len(meant) > 1 and any(len(word) == 1 and (word.isdigit() or not word.isascii()) for word in meant):
-            return None  # 不 in front of 是 is another word, and T1 a terminal
-        if not alone and not meant & self.strong:
+        if not meant & self.strong and (not alone or (len(meant) > 1 and any(map(_may_be_a_part, meant)))):
             return None
         for kind in (STOP, START, HELP, CONFIRM):
             if any(self.kinds[word] == kind for word in said):
@@ -132,6 +130,11 @@ class Vocabulary:
             said.append(word[0].rstrip())
             at = word.end()
         return said
+
+
+def _may_be_a_part(word: str) -> bool:
+    """Whether a keyword beside another may be part of something else: 不 in front of 是, the digit of terminal T1."""
+    return len(word) == 1 and (word.isdigit() or not word.isascii())
 
 
 def _folded(languages: Iterable[ReplyWords], key: str, shortest: int) -> Iterator[str]:

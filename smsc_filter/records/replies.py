@@ -8,12 +8,20 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, select
 
 from smsc_filter.policy.record import EntryError
-from smsc_filter.records.consents import MOST_TOPIC_OCTETS, STATES, ConsentEvent, append_events, owner_names
+from smsc_filter.records.consents import MOST_TOPIC_OCTETS, STATES, ConsentEvent, append_events, event_of, owner_names
+from smsc_filter.records.database import reading
+from smsc_filter.records.tables import consent_events
 
 FIELD: Final = b"c"
+
+DOUBTFUL: Final = "reply-doubtful"
+"""Source of a withdrawal that was read from unclear words; see ``state.consents``."""
+
+MOST_SHOWN: Final = 100
+"""Doubtful withdrawals that are shown at once."""
 
 _TYPES: Final[tuple[Any, ...]] = (str, int, str, int, int, (str, type(None)), str, str, str)
 
@@ -74,6 +82,24 @@ def store_replies(connection: Connection, replies: list[Reply]) -> None:
         for reply in replies
     ]
     append_events(connection, events, {name: id_ for id_, name in names.items()})
+
+
+def doubtful_replies(
+    engine: Engine, owner: str | None = None, most: int = MOST_SHOWN
+) -> list[tuple[int, ConsentEvent]]:
+    """Withdrawals that were read from unclear words, with their ids, newest first.
+
+    Raises:
+        SqlUnavailable: the database does not answer.
+    """
+    row = consent_events.c
+    with reading(engine) as connection:
+        names = owner_names(connection)
+        wanted = select(consent_events).where(row.source == DOUBTFUL, row.recipient.is_not(None))
+        if owner is not None:
+            wanted = wanted.where(row.owner_id.in_(id_ for id_, name in names.items() if name == owner))
+        found = connection.execute(wanted.order_by(row.id.desc()).limit(most)).mappings()
+        return [(values["id"], event_of(values, names)) for values in found]
 
 
 def _reply(index: int, values: Any) -> Reply:

@@ -216,3 +216,17 @@ def test_rebuild_state_says_what_it_did(say: Say) -> None:
     say("consent", "import", "consents.csv")
     _, out, _ = say("rebuild-state")
     assert out == "2 consents written, 0 removed that the records do not know; 0 pages of declines\n"
+
+
+def test_doubtful_withdrawals_are_shown_to_the_operator(say: Say) -> None:
+    for number, source in ((1, "reply"), (2, "reply-doubtful")):
+        assert (
+            say("consent", "record", f"1380000000{number}", "withdrawn", "--owner", "shop-ltd", "--source", source)[0]
+            == 0
+        )
+    status, shown, _ = say("consent", "doubtful", "--owner", "shop-ltd")
+    assert status == 0
+    assert "8613800000002: event 2: withdrawn shop-ltd" in shown
+    assert "8613800000001" not in shown
+    assert "1 doubtful withdrawals" in shown
+    assert "0 doubtful withdrawals" in say("consent", "doubtful", "--owner", "nobody")[1]
