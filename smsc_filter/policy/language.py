@@ -60,6 +60,8 @@ class ReplyWords:
     """Patterns of a clause that withdraws, and is marked for the operator to look at."""
     start_sentences: tuple[str, ...]
     help_sentences: tuple[str, ...]
+    confirm_sentences: tuple[str, ...] = ()
+    """Patterns of a whole reply that agrees in more words than one."""
     original: tuple[str, ...] = ()
     """Patterns of a line that quotes an advertisement."""
     below: tuple[str, ...]

@@ -115,8 +115,21 @@ class Vocabulary:
             return None
         for kind in (STOP, START, HELP, CONFIRM):
             if any(self.kinds[word] == kind for word in said):
-                return Meaning(kind, words=tuple(word for word in said if self.kinds[word] == kind))
+                # "Yes, sign me up" may be the answer to who offered YES.
+                counts = (START, CONFIRM) if kind == START else (kind,)
+                return Meaning(kind, words=tuple(word for word in said if self.kinds[word] in counts))
         return None
+
+    def words_in(self, words: str, kind: str) -> tuple[str, ...]:
+        """The keywords of a kind that are somewhere in folded words."""
+        spaced = f" {words} "
+        return tuple(
+            sorted(
+                word
+                for word, means in self.kinds.items()
+                if means == kind and (f" {word} " if word.isascii() else word) in spaced
+            )
+        )
 
     def _said(self, words: str) -> list[str] | None:
         # Never back to an earlier word: a pattern that repeats words would try every way to cut a row of ideographs.
@@ -193,6 +206,7 @@ class ReplyReader:
             STOP: Sentences(pattern for each in replies for pattern in each.stop_sentences),
             START: Sentences(pattern for each in replies for pattern in each.start_sentences),
             HELP: Sentences(pattern for each in replies for pattern in each.help_sentences),
+            CONFIRM: Sentences(pattern for each in spoken for pattern in each.confirm_sentences),
         }
         self._doubts = Sentences(pattern for each in replies for pattern in each.doubt_sentences)
         self._below = compiled(pattern for each in replies for pattern in each.below)
@@ -236,12 +250,9 @@ class ReplyReader:
         """
         lower = text[:LONGEST_READ].lower()
         places = [match[0] for pattern in asks for match in pattern.finditer(lower)] or [lower]
-        said = f" {fold_reply(' | '.join(places))} "
-        offered = {
-            word
-            for word, kind in self._vocabularies[0].kinds.items()
-            if kind in (CONFIRM, START) and (f" {word} " if word.isascii() else word) in said
-        }
+        said = fold_reply(" | ".join(places))
+        vocabulary = self._vocabularies[0]
+        offered = {word for kind in (CONFIRM, START) for word in vocabulary.words_in(said, kind)}
         if offered & _YES:
             offered |= _YES
         return tuple(sorted(offered))
@@ -285,6 +296,8 @@ class ReplyReader:
             helps = helps or self._sentences[HELP].found(clause)
         if doubts:
             return Meaning(STOP, doubtful=True), False
+        if not near_miss and not starts and self._sentences[CONFIRM].found(whole[:LONGEST_CLAUSE]):
+            return Meaning(CONFIRM, words=self._vocabularies[0].words_in(whole, CONFIRM)), False
         return (Meaning(START) if starts else Meaning(HELP) if helps else NOTHING), near_miss
 
     def _keywords(self, words: str, *, alone: bool = True) -> Meaning | None:
