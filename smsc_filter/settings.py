@@ -54,6 +54,11 @@ class RecordsSettings:
 
     database_url: str = ""
     """An SQLAlchemy URL; empty: SQLite in ``data_dir``."""
+    encrypt_texts: bool = False
+    """Whether texts of messages and complaints are sealed, in the stream and in SQL, by a key of ``text_keys``."""
+    text_keys: str = ""
+    """File of those keys, outside ``data_dir``; ``text-key new`` makes it. Stays set for as long as sealed texts are to
+    be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +241,10 @@ class Settings:
     owner_caps: Annotated[tuple[OwnerSettings, ...], Field(alias="owners")] = ()
 
     def __post_init__(self) -> None:
+        if self.records.encrypt_texts and not self.records.text_keys:
+            raise ValueError("records.encrypt_texts: needs records.text_keys, a file that `text-key new` makes")
+        if self.records.text_keys and Path(self.records.text_keys).resolve().is_relative_to(self.data_dir.resolve()):
+            raise ValueError("records.text_keys: a key beside what it seals protects nothing; keep it outside data_dir")
         names = [account.system_id for account in self.accounts]
         for number in self.watch.honeypots:
             self.numbers.msisdn(number)
@@ -371,6 +380,9 @@ def readable_by_others(path: Path | None, settings: Settings) -> list[str]:
     warnings = []
     if path is not None and (mode := stat.S_IMODE(path.stat().st_mode)) & stat.S_IROTH and _holds_secret(settings):
         warnings.append(f"{path} holds passwords or keys and everybody may read it (mode {mode:04o}); chmod 600 it")
+    keys = Path(settings.records.text_keys)
+    if settings.records.text_keys and not close_to_others(keys, 0o600):
+        warnings.append(f"records.text_keys {keys} is open to other users and cannot be closed; chmod 600 it")
     if not close_to_others(settings.data_dir, 0o700):
         warnings.append(f"data_dir {settings.data_dir} is open to other users and cannot be closed; chmod 700 it")
     return warnings

@@ -26,6 +26,7 @@ from smsc_filter.cli import (
     records,
     replay,
     serving,
+    text_keys,
     tokens,
     users,
 )
@@ -81,7 +82,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     verbs = Verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
     for module in (
         *(serving, messages, consents, appeals, complaints, declines, measures, alarms),
-        *(models, nightly, quota, records, replay, tokens, users),
+        *(models, nightly, quota, records, replay, text_keys, tokens, users),
     ):
         module.add_verbs(verbs)
     for name, summary, example in LAB:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import redis
+from sqlalchemy import Engine
+
 from smsc_filter.cli.common import console, day, fail, progress_bar, store, tell
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.policy.rules import read_profile
+from smsc_filter.records import erasure, retention, verify
 from smsc_filter.records import export as exporting
-from smsc_filter.records import retention, verify
+from smsc_filter.records.audit import Actor
+from smsc_filter.records.database import forget_deleted
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.signature import SigningKey
 from smsc_filter.service.build_records import evidence_folder, make_projector, open_records, reply_seconds
 from smsc_filter.settings import Settings, read_settings
+from smsc_filter.state.erasure import erase_number
+from smsc_filter.state.rewriting import RewriteError, rewrite_append_only_file
 
 
 def export_owner(options: argparse.Namespace) -> int:
@@ -168,6 +176,7 @@ def purge(options: argparse.Namespace) -> int:
         if not options.dry_run:
             with store(settings) as client:
                 make_projector(settings, engine, client).apply()
+                _leave_nothing(engine, client)
     finally:
         engine.dispose()
     tell(f"{'would go' if options.dry_run else 'gone'} by {settings.policy.profile} as of {day(now)}:")
@@ -176,6 +185,59 @@ def purge(options: argparse.Namespace) -> int:
     tell(f"  {gone.appeals:,} appeals and {gone.complaints:,} complaints that were closed")
     tell(f"  {gone.held:,} stay although due, by a hold of an appeal or a complaint")
     return 0
+
+
+def erase(options: argparse.Namespace) -> int:
+    """Erase what is kept of a subscriber, but for what the law keeps, and say what that is and why."""
+    settings = read_settings(options.config)
+    number = settings.numbers.msisdn(options.number)
+    profile = read_profile(settings.policy.profile)
+    months, zone = profile.retention, zone_of(settings)
+    engine = open_records(settings)
+    try:
+        done = erasure.erase(
+            engine,
+            retention.Retention(
+                months.records_months.value, months.proof_months.value, months.subscription_months_after_end.value, zone
+            ),
+            number,
+            Actor(getpass.getuser()),
+            article=months.records_months.article,
+            keep_texts_of_people=months.texts_of_people,
+            now=time.time(),
+            reply_seconds=reply_seconds(settings),
+            dry_run=options.dry_run,
+        )
+        if not options.dry_run:
+            with store(settings) as client:
+                make_projector(settings, engine, client).apply()
+                with progress_bar() as progress:
+                    task = progress.add_task("keys of the store", total=None)
+                    done.gone["keys of the store"] = erase_number(
+                        client, number, settings.state.partitions, lambda seen: progress.advance(task, seen)
+                    )
+                _leave_nothing(engine, client)
+    finally:
+        engine.dispose()
+    tell(f"{'would go' if options.dry_run else 'gone'}, of {number}:")
+    for what, count in done.gone.items():
+        tell(f"  {count:>7,} {what}")
+    tell("kept:" if done.kept else "nothing is kept")
+    for each in done.kept:
+        until = f" until {datetime.fromtimestamp(each.until_ms / 1000, zone):%Y-%m-%d}" if each.until_ms else ""
+        tell(f"  {each.count:>7,} {each.what}{until}: {each.why}")
+    tell("quotas and locks of this number end by themselves within 7 days; other people's contacts forget it when")
+    tell("they have not written to each other for as long as the profile counts a contact")
+    return 0
+
+
+def _leave_nothing(engine: Engine, client: redis.Redis) -> None:
+    """See that what was deleted is left in no file."""
+    forget_deleted(engine)
+    try:
+        rewrite_append_only_file(client)
+    except RewriteError as error:
+        raise RecordsError(f"deleted, but {error}; it is tried again within a day") from error
 
 
 def zone_of(settings: Settings) -> ZoneInfo:
@@ -212,6 +274,9 @@ def add_verbs(verbs: Verbs) -> None:
     one = verbs.verb("purge", purge, example="smsc-filter purge --dry-run --config smsc-filter.toml")
     one.add_argument("--now", metavar="TIME", help="as if it were that time; a day begins in the profile's zone")
     one.add_argument("--dry-run", action="store_true", help="count only")
+    one = verbs.verb("erase", erase, example="smsc-filter erase 13800000001 --dry-run --config smsc-filter.toml")
+    one.add_argument("number", metavar="NUMBER", help="of the subscriber")
+    one.add_argument("--dry-run", action="store_true", help="say what would go and what would stay")
 
 
 def add_consent_verbs(consent: Verbs) -> None:

@@ -163,6 +163,9 @@ class Retention:
     subscription_months_after_end: Figure
     """Consent states, counted from the end of the relation."""
 
+    texts_of_people: bool = False
+    """Whether the law asks that texts between people are kept as well; where not, a subscriber may have them erased."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRules:

@@ -30,6 +30,8 @@ from sqlalchemy.exc import (
 
 from smsc_filter.records.errors import RecordsError, SqlUnavailable
 from smsc_filter.records.modes import close_to_others, make_private_folder
+from smsc_filter.records.sealed import use_text_keys
+from smsc_filter.records.text_keys import TextKeys
 
 FILE_NAME: Final = "records.sqlite3"
 DIALECTS: Final = ("sqlite", "postgresql")
@@ -41,7 +43,7 @@ REVISION: Final = "0012"
 """Of the tables as this version needs them: the newest of ``migrations``."""
 
 
-def open_database(url: str, data_dir: Path) -> Engine:
+def open_database(url: str, data_dir: Path, text_keys: TextKeys | None = None) -> Engine:
     """The database at ``url``, its tables as this version needs them.
 
     Any number of processes may open it at once: the first one makes the tables, the others wait for it.
@@ -49,6 +51,7 @@ def open_database(url: str, data_dir: Path) -> Engine:
     Args:
         url: an SQLAlchemy URL of SQLite or PostgreSQL; empty for the SQLite file in ``data_dir``.
         data_dir: is made when missing; used only with an empty ``url``.
+        text_keys: what texts are sealed and opened with.
 
     Raises:
         RecordsError: the URL, the file or its content is of no use; the sentence says which and why.
@@ -60,6 +63,8 @@ def open_database(url: str, data_dir: Path) -> Engine:
         engine = create_engine(target, hide_parameters=True)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise RecordsError(f"records.database_url {shown}: {error}") from error
+    if text_keys is not None:
+        use_text_keys(engine, text_keys)
     if engine.dialect.name == "sqlite":
         # The write-ahead log gets the mode of the file.
         for behind in ("", "-wal", "-shm"):
@@ -105,6 +110,22 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """
     with _translated(), engine.connect() as connection:
         yield connection
+
+
+def forget_deleted(engine: Engine) -> None:
+    """See that what was deleted is in no file any more: SQLite's log is emptied, PostgreSQL vacuums.
+
+    Raises:
+        SqlUnavailable: the database does not answer, or a reader kept it for ``BUSY_SECONDS``.
+    """
+    with _translated(), engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            dbapi: Any = connection.connection.dbapi_connection
+            busy, _, _ = dbapi.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise SqlUnavailable("records.sqlite3 is read by somebody: its log still holds what was deleted")
+        else:
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
 
 
 def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -168,6 +189,8 @@ def _listen_sqlite(engine: Engine) -> None:
         # one fsync a transaction, about 1 ms for thousands of rows.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted is overwritten: a text that was purged or erased is not left in free pages.
+        connection.execute("PRAGMA secure_delete = ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -27,7 +27,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, case, delete, func, insert, or_, select, update
 
 from smsc_filter.policy import consent as machine
 from smsc_filter.policy.appeals import WAITING
@@ -115,6 +115,12 @@ def last_day(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
+def last_moment_ms(at_ms: int, months: int, zone: tzinfo) -> int:
+    """Until when something of ``at_ms`` has to be kept."""
+    end = last_day(datetime.fromtimestamp(at_ms / 1000, zone).date(), months) + timedelta(days=1)
+    return round(datetime.combine(end, time(), zone).timestamp() * 1000) - 1
+
+
 def purge(
     engine: Engine,
     retention: Retention,
@@ -143,7 +149,67 @@ def purge(
     return purged
 
 
+def purge_number(
+    engine: Engine,
+    retention: Retention,
+    number: str,
+    *,
+    now: float,
+    reply_seconds: float,
+    dry_run: bool = False,
+) -> Purged:
+    """What ``purge`` does, of the decisions and consents of one subscriber alone.
+
+    Raises:
+        SqlUnavailable: the database does not answer.
+    """
+    purged = Purged()
+    cutoff = cutoff_ms(now, retention.records_months, retention.zone)
+    row = decisions.c
+    with writing(engine) as connection:
+        held = held_subjects(connection, round(now * 1000))
+        due = connection.execute(
+            select(row.id, row.recipient, row.owner).where(of_number(number), row.at_ms < cutoff)
+        ).all()
+        going = [each.id for each in due if not _is_held_decision(held, each)]
+        purged.held, purged.decisions = len(due) - len(going), len(going)
+        purged.outcomes = _delete_decisions(connection, going, dry_run)
+        event = consent_events.c
+        pairs = [
+            (each.recipient, each.owner_id)
+            for each in connection.execute(
+                select(event.recipient, event.owner_id).where(event.recipient == number).distinct()
+            )
+        ]
+    proof_cutoff = cutoff_ms(now, retention.proof_months, retention.zone)
+    end_cutoff = min(proof_cutoff, cutoff_ms(now, retention.subscription_months, retention.zone))
+    _purge_pairs(engine, pairs, (proof_cutoff, end_cutoff), now, reply_seconds, purged, dry_run)
+    return purged
+
+
 # --- decisions
+
+
+def of_number(number: str) -> ColumnElement[bool]:
+    """Decisions about messages to or from a subscriber."""
+    return or_(decisions.c.recipient == number, decisions.c.source == number)
+
+
+def _is_held_decision(held: dict[str, set[str]], row: Any) -> bool:
+    return str(row.id) in held["decision"] or row.recipient in held["recipient"] or row.owner in held["owner"]
+
+
+def _delete_decisions(connection: Connection, going: Sequence[int], dry_run: bool) -> int:
+    """Delete decisions with their outcomes; how many outcomes that were."""
+    counted = 0
+    for some in _some(going):
+        mine = outcomes.c.decision_id.in_(some)
+        if dry_run:
+            counted += connection.execute(select(func.count()).select_from(outcomes).where(mine)).scalar_one()
+        else:
+            counted += connection.execute(delete(outcomes).where(mine)).rowcount
+            connection.execute(delete(decisions).where(decisions.c.id.in_(some)))
+    return counted
 
 
 def _purge_decisions(
@@ -165,23 +231,10 @@ def _purge_decisions(
             if not due:
                 break
             after = due[-1].id
-            going = [
-                each.id
-                for each in due
-                if str(each.id) not in held["decision"]
-                and each.recipient not in held["recipient"]
-                and each.owner not in held["owner"]
-            ]
+            going = [each.id for each in due if not _is_held_decision(held, each)]
             purged.held += len(due) - len(going)
             purged.decisions += len(going)
-            for some in _some(going):
-                mine = outcomes.c.decision_id.in_(some)
-                if dry_run:
-                    counted = select(func.count()).select_from(outcomes).where(mine)
-                    purged.outcomes += connection.execute(counted).scalar_one()
-                else:
-                    purged.outcomes += connection.execute(delete(outcomes).where(mine)).rowcount
-                    connection.execute(delete(decisions).where(row.id.in_(some)))
+            purged.outcomes += _delete_decisions(connection, going, dry_run)
         advance(len(due))
     with writing(engine) as connection:
         old = stream_rejects.c.at_ms < cutoff
@@ -280,34 +333,47 @@ def _purge_consents(
     # What says an event stays as long as its proof: without it the proof would be nobody's.
     end_cutoff = min(proof_cutoff, cutoff_ms(now, retention.subscription_months, retention.zone))
     for pairs in _candidates(engine, max(proof_cutoff, end_cutoff)):
-        with writing(engine) as connection:
-            head = lock_head(connection)
-            names = owner_names(connection)
-            keep = _held_pairs(connection, round(now * 1000), names)
-            gone: list[dict[str, Any]] = []
-            bare: list[dict[str, Any]] = []
-            changed: list[tuple[str, int]] = []
-            for pair, events in _events_of(connection, pairs).items():
-                forget, strip = _due(events, proof_cutoff, end_cutoff, reply_seconds, now)
-                if not forget and not strip:
-                    continue
-                if keep(pair):
-                    purged.held += 1
-                    continue
-                purged.evidence_names.update(each.row.evidence_name for each in forget or strip if each.row.evidence)
-                if forget:
-                    gone += _tombstones(connection, pair, names, forget)
-                    changed.append(pair)
-                else:
-                    bare += [_stripped(each) for each in strip]
-            purged.events += len(gone)
-            purged.proofs += len(bare)
-            if not dry_run and (gone or bare):
-                _write(connection, gone, bare)
-                if changed:
-                    connection.execute(insert(outbox).values(id=head.revision + 1, pairs=changed))
-                    move_head(connection, revision=head.revision + 1)
+        _purge_pairs(engine, pairs, (proof_cutoff, end_cutoff), now, reply_seconds, purged, dry_run)
         advance(len(pairs))
+
+
+def _purge_pairs(
+    engine: Engine,
+    pairs: Sequence[tuple[str, int]],
+    cutoffs: tuple[int, int],
+    now: float,
+    reply_seconds: float,
+    purged: Purged,
+    dry_run: bool,
+) -> None:
+    """Take away what is due of some recipients and owners, by the ``cutoffs`` of proofs and of ended relations."""
+    with writing(engine) as connection:
+        head = lock_head(connection)
+        names = owner_names(connection)
+        keep = _held_pairs(connection, round(now * 1000), names)
+        gone: list[dict[str, Any]] = []
+        bare: list[dict[str, Any]] = []
+        changed: list[tuple[str, int]] = []
+        for pair, events in _events_of(connection, pairs).items():
+            forget, strip = _due(events, *cutoffs, reply_seconds, now)
+            if not forget and not strip:
+                continue
+            if keep(pair):
+                purged.held += 1
+                continue
+            purged.evidence_names.update(each.row.evidence_name for each in forget or strip if each.row.evidence)
+            if forget:
+                gone += _tombstones(connection, pair, names, forget)
+                changed.append(pair)
+            else:
+                bare += [_stripped(each) for each in strip]
+        purged.events += len(gone)
+        purged.proofs += len(bare)
+        if not dry_run and (gone or bare):
+            _write(connection, gone, bare)
+            if changed:
+                connection.execute(insert(outbox).values(id=head.revision + 1, pairs=changed))
+                move_head(connection, revision=head.revision + 1)
 
 
 def _candidates(engine: Engine, cutoff: int) -> Iterator[list[tuple[str, int]]]:

@@ -26,6 +26,8 @@ from sqlalchemy import (
     text,
 )
 
+from smsc_filter.records.sealed import SealedText
+
 NAMING: Final = {
     "pk": "pk_%(table_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s",
@@ -67,7 +69,7 @@ decisions: Final = Table(
     Column("kind", Text, nullable=False),
     Column("part", Text, nullable=False),
     Column("data_coding", SmallInteger, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", SealedText, nullable=False),
     Column("findings", Text),
     Column("model", Text, nullable=False),
     Column("profile", Text, nullable=False),
@@ -501,7 +503,7 @@ model_cases: Final = Table(
     Column("id", _BIG_ID, primary_key=True),
     Column("appeal_id", _BIG_ID, ForeignKey(appeals.c.id)),
     Column("complaint_id", _BIG_ID),
-    Column("text", Text, nullable=False),
+    Column("text", SealedText, nullable=False),
     Column("kind", Text, nullable=False),
     Column("label", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
@@ -519,7 +521,7 @@ complaints: Final = Table(
     Column("complainant", Text, nullable=False),
     Column("sender", Text, nullable=False),
     Column("owner", Text, nullable=False),
-    Column("content", Text, nullable=False),
+    Column("content", SealedText, nullable=False),
     Column("category", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("message_at_ms", BigInteger),

@@ -79,7 +79,7 @@ MAX_SKETCHES: Final = 4096
 MAX_SCORED_CHARACTERS: Final = 1 << 18
 """Characters of texts whose score is remembered: some 3,000 texts, of which a campaign is one."""
 
-KIND, PURPOSE = ROW.index("kind"), ROW.index("purpose")
+KIND, PURPOSE, TEXT = ROW.index("kind"), ROW.index("purpose"), ROW.index("text")
 
 GREETING, PERSON = "greeting", "person"
 
@@ -215,6 +215,8 @@ class Exchange:
         self._contacts: dict[str, Contacts] = {}
         self._elapsed = elapsed
         self._spool = spool
+        self.seal_text: Callable[[str], str] | None = None
+        """What texts are sealed with on their way to the records; None: they travel as they are."""
         self._loop = loop
         self._clock = clock
         self._outcome_seconds = outcome_seconds
@@ -828,6 +830,9 @@ class Exchange:
                 ]
             )
             number += 1
+        if self.seal_text is not None:
+            for row in rows:
+                row[TEXT] = self.seal_text(cast(str, row[TEXT]))
         return rows
 
     def _first_id(self, count: int, now: float) -> int:

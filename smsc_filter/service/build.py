@@ -25,6 +25,7 @@ from smsc_filter.policy.prohibited import compile_prohibited
 from smsc_filter.policy.rules import Rules, make_rules, read_profile, with_quiet_hours
 from smsc_filter.policy.tuning import Tuning, tuned_profile
 from smsc_filter.records.modes import make_private_folder
+from smsc_filter.records.text_keys import TextKeys
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state.embedded import EmbeddedStore
 
@@ -117,6 +118,17 @@ def _own_key(settings: Settings, name: str) -> bytes:
             os.link(file.name, path)
         Path(file.name).unlink()
     return path.read_bytes()
+
+
+def text_keys(settings: Settings) -> TextKeys | None:
+    """What texts of messages are sealed and opened with; None where they never were sealed.
+
+    Raises:
+        TextKeyError: the file of keys is of no use.
+    """
+    if not settings.records.text_keys:
+        return None
+    return TextKeys(Path(settings.records.text_keys), sealing=settings.records.encrypt_texts)
 
 
 def embedded_store(settings: Settings) -> EmbeddedStore | None:

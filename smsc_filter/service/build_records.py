@@ -13,6 +13,7 @@ from smsc_filter.policy.rules import read_profile
 from smsc_filter.records import declines
 from smsc_filter.records.database import open_database
 from smsc_filter.records.modes import make_private_folder
+from smsc_filter.service.build import text_keys
 from smsc_filter.service.projector import Projector
 from smsc_filter.settings import Settings
 from smsc_filter.state.declines import write_pages, write_wishes, written_pages
@@ -21,7 +22,7 @@ from smsc_filter.state.declines import write_pages, write_wishes, written_pages
 def open_records(settings: Settings) -> Engine:
     """The records of law, their schema up to date."""
     make_private_folder(settings.data_dir)
-    return open_database(settings.records.database_url, settings.data_dir)
+    return open_database(settings.records.database_url, settings.data_dir, text_keys(settings))
 
 
 def evidence_folder(settings: Settings) -> Path:

@@ -20,10 +20,12 @@ from smsc_filter.policy.appeals import terms_of
 from smsc_filter.policy.record import DecisionRow, OutcomeRow
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.mover import Mover
+from smsc_filter.records.sealed import opened_texts, text_keys_of
 from smsc_filter.service.build import spool_folder
 from smsc_filter.service.build_records import make_projector, open_records
 from smsc_filter.service.child import ALARM, READY, Control, Start
 from smsc_filter.service.clerk import make_clerk
+from smsc_filter.service.rewriting import rewrite_daily
 from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
 from smsc_filter.state.stream import DecisionStream
@@ -47,6 +49,7 @@ async def run_recorder(start: Start, control: Control) -> None:
         start.url, socket_connect_timeout=settings.state.timeout, socket_timeout=PROJECTION_SECONDS
     )
     engine = open_records(settings)
+    keys = text_keys_of(engine)
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
     terms = terms_of(read_profile(settings.policy.profile))
     clerk = make_clerk(settings, engine, writer, terms)
@@ -54,6 +57,8 @@ async def run_recorder(start: Start, control: Control) -> None:
     clerk.on_complaint = watching.watcher.observe_complaint
 
     def on_committed(decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
+        if keys is not None:
+            decisions = opened_texts(decisions, keys)
         watching.on_committed(decisions, outcomes)
         scores.on_committed(decisions, outcomes)
 
@@ -88,6 +93,7 @@ async def run_recorder(start: Start, control: Control) -> None:
     control.say(READY)
     projection = loop.create_task(projector.run(projecting))
     beside = [loop.create_task(each.run()) for each in (watching, clerk, scores)]
+    beside.append(loop.create_task(rewrite_daily(writer, settings.state.rewrite_hours)))
     try:
         await asyncio.gather(*(mover.run() for mover in movers))
         # Who stops the service finds its decisions in SQL; what takes longer waits in the stream.

@@ -25,6 +25,7 @@ from smsc_filter.policy.record import BatchHeader, pack_batch
 from smsc_filter.policy.rules import Rules, read_profile
 from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.records.spool import SpoolWriter
+from smsc_filter.records.text_keys import TextKeyError
 from smsc_filter.relay.accounts import Accounts
 from smsc_filter.relay.exchange import Exchange
 from smsc_filter.relay.listener import Switchboard, TlsError, server_tls
@@ -38,6 +39,7 @@ from smsc_filter.service.build import (
     model_folder,
     spool_folder,
     store_client,
+    text_keys,
 )
 from smsc_filter.service.child import (
     CLOSED,
@@ -102,6 +104,7 @@ class Worker:
             clock=time.time,
             elapsed=SteadyClock(anchor).at,
         )
+        self._seal_texts(settings)
         self.exchange.warm_up()
         self.board = Switchboard(
             exchange=self.exchange,
@@ -123,6 +126,21 @@ class Worker:
         self._swapping: asyncio.Task[None] | None = None
         self._rules = b""
         self._field = figures.field(settings.node, number)
+
+    def _seal_texts(self, settings: Settings) -> None:
+        """Seal what is kept of texts, where the settings say so."""
+        keys = text_keys(settings)
+        if keys is None or not keys.sealing:
+            return
+
+        def open_part(octets: bytes) -> bytes:
+            try:
+                return keys.open_octets(octets)
+            except TextKeyError:
+                return b""  # remembered before texts were sealed, or under a key that is gone: a part not seen
+
+        self.exchange.seal_text = keys.seal
+        self._ledger.seal_octets, self._ledger.open_octets = keys.seal_octets, open_part
 
     def _keep_on_disk(self, header: BatchHeader, rows: Sequence[list[object]]) -> None:
         """Keep the records of a batch that the store did not take."""

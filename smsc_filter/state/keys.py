@@ -166,6 +166,16 @@ def feast_key(partition: int, person: str, feast: str, year: int) -> str:
     return f"{{p{partition}}}yf{person}:{feast}:{year}"
 
 
+def feast_pattern(partition: int, person: str) -> str:
+    """A pattern of the keys of a person's feasts."""
+    return f"{tag(partition)}yf{person}:*"
+
+
+def parts_patterns(partition: int, number: str) -> tuple[str, str]:
+    """Patterns of the keys of long messages from and to a number."""
+    return f"{tag(partition)}m{number}>*", f"{tag(partition)}m*>{number}>*"
+
+
 def parts_key(partition: int, source: str, recipient: str, reference: int, total: int) -> str:
     """The parts seen of one long message. Not of one bind: parts may come over several."""
     return f"{{p{partition}}}m{source}>{recipient}>{reference}/{total}"
@@ -188,6 +198,10 @@ def binds_key(system_id: str) -> str:
 
 SMALL_TABLES: Final = f"{tag(0)}small-tables"
 """What every worker keeps in process: field ``version`` and one field a table."""
+
+
+REWRITTEN: Final = f"{tag(0)}rewritten"
+"""When the append-only file was last written anew, epoch seconds."""
 
 
 def scores_key(day: str) -> str:

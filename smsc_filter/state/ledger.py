@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -161,6 +161,9 @@ class Ledger:
         self._remember_ms = int(remember_parts * 1000)
         self.keep_sketches_ms = 30 * 86_400_000
         """How long the sketch of a text is kept in case it is refused; whoever knows the rules sets it."""
+        self.seal_octets: Callable[[bytes], bytes] | None = None
+        """What parts of long messages are sealed with while they are remembered; equal parts must come out equal."""
+        self.open_octets: Callable[[bytes], bytes] | None = None
         self._look_up = Script("look_up")
         self.contact_seconds = 7 * 86_400
         """How long a period is in which recipients of a sender are counted; whoever knows the rules sets it."""
@@ -264,7 +267,8 @@ class Ledger:
             for index in of_parts:
                 part = parts[index]
                 names.append(self._parts_key(partition, part))
-                arguments += (part.part.number, part.part.total, bytes((part.data_coding,)) + part.octets)
+                octets = part.octets if self.seal_octets is None else self.seal_octets(part.octets)
+                arguments += (part.part.number, part.part.total, bytes((part.data_coding,)) + octets)
             answer = await self._call(self._look_up, names, arguments)
             for index, value in zip(asked, answer, strict=False):
                 if value is None:
@@ -277,7 +281,7 @@ class Ledger:
                 state = _CONSENT_STATES.get(value)
                 states[index] = keys.unpack_consent(value, now_ms) if state is None else state
             for index, flat in zip(of_parts, answer[len(asked) :], strict=True):
-                known[index] = _known_parts(flat[1], counts=bool(flat[0]))
+                known[index] = _known_parts(flat[1], counts=bool(flat[0]), opened=self.open_octets)
         return states, [entry for entry in known if entry is not None]
 
     @staticmethod
@@ -634,7 +638,7 @@ class Ledger:
             return known_version, None
 
 
-def _known_parts(flat: Sequence[bytes], *, counts: bool) -> KnownParts:
+def _known_parts(flat: Sequence[bytes], *, counts: bool, opened: Callable[[bytes], bytes] | None = None) -> KnownParts:
     """A long message from its fields and values."""
     parts: dict[int, tuple[int, bytes]] = {}
     refused = None
@@ -642,5 +646,5 @@ def _known_parts(flat: Sequence[bytes], *, counts: bool) -> KnownParts:
         if name == REFUSED_PART:
             refused = _CAUSES[value.decode()]
         else:
-            parts[int(name)] = value[0], value[1:]
+            parts[int(name)] = value[0], value[1:] if opened is None else opened(value[1:])
     return KnownParts(parts, refused, counts)

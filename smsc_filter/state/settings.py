@@ -28,6 +28,9 @@ class StateSettings:
     patience: Annotated[float, Field(ge=0)] = 5.0
     """How long a batch waits for a store that is away before its messages are refused with a retryable status."""
 
+    rewrite_hours: Annotated[float, Field(ge=0)] = 24.0
+    """How often the append-only file is written anew without what was deleted since; 0: only at the end of a purge."""
+
     backlog_mb: Annotated[int, Field(ge=1)] = 256
     """Decisions waiting to be moved to the records, in MiB; above it providers are read more slowly."""
 
