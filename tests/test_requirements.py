@@ -123,6 +123,25 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
         "sms/test_number.py::test_a_number_as_people_and_programs_write_it",
         "sms/test_number.py::test_what_is_no_number_is_refused_with_its_reason",
     ),
+    # So is a time, and nothing is silently of 1970.
+    "CN-32": (
+        "records/test_moments.py::test_what_a_time_is",
+        "records/test_moments.py::test_what_is_no_time_or_may_be_two_is_refused",
+        "records/test_moments.py::test_nothing_is_silently_of_1970",
+        "records/test_sheets.py::test_a_day_counts_on_the_side_of_the_refusal",
+    ),
+    # Files as spreadsheets and CRMs save them are read, and a preview says what would happen.
+    "CN-33": (
+        "records/test_sheets.py::test_a_file_as_programs_save_it",
+        "records/test_sheets.py::test_a_workbook",
+        "records/test_sheets.py::test_a_preview_says_what_would_happen_and_changes_nothing",
+        "records/test_complaints.py::test_a_file_as_spreadsheets_save_it",
+    ),
+    # A withdrawal for an owner nobody has is an error that names those there are.
+    "CN-34": (
+        "records/test_sheets.py::test_an_owner_nobody_has_is_named_with_those_there_are",
+        "web/test_consents.py::test_a_consent_for_an_owner_nobody_has_names_those_there_are",
+    ),
     # A stop in whatever words, coding and parts; what is none stays talk; a doubtful one is marked.
     "CN-35": (
         "policy/test_reply.py::test_the_held_out_replies_are_read_well_enough",

@@ -67,7 +67,7 @@ def complaint_add(options: argparse.Namespace) -> int:
 
 
 def complaint_import(options: argparse.Namespace) -> int:
-    """Take in a CSV in the style of 12321; the same file again adds nothing."""
+    """Take in a table in the style of 12321; the same file again adds nothing."""
     settings = read_settings(options.config)
     engine = open_records(settings)
     try:
@@ -78,6 +78,8 @@ def complaint_import(options: argparse.Namespace) -> int:
                 canonical=settings.numbers.canonical,
                 zone=zone_of(settings),
                 source=options.source,
+                country_code=settings.numbers.country_code,
+                now=time.time(),
             )
             taken = import_complaints(
                 engine,

@@ -49,11 +49,17 @@ def projecting(settings: Settings, engine: Engine) -> Iterator[Projector]:
 
 
 def import_consents(options: argparse.Namespace) -> int:
-    """Take in consents from a CSV or JSON Lines file; they bind the next message."""
+    """Take in consents from a table or a JSON Lines file; they bind the next message."""
     settings = read_settings(options.config)
     path: Path = options.file
+    try:
+        reading = _reading(options, settings)
+    except ValueError as error:
+        return fail(str(error))
+    reader = consent_files.Reader(settings.numbers.msisdn, time.time(), reading)
+    if options.dry_run:
+        return _preview(path, settings, reader)
     fingerprint = imports.fingerprint_of(path)
-    now = time.time()
     with ExitStack() as stack:
         engine = open_records(settings)
         stack.callback(engine.dispose)
@@ -67,13 +73,8 @@ def import_consents(options: argparse.Namespace) -> int:
         errors = stack.enter_context(_ErrorReport(path, options.errors))
         progress = stack.enter_context(octets_bar())
         task = progress.add_task(path.name, total=path.stat().st_size)
-        rows: Iterator[consent_files.Row] = consent_files.read_consents(
-            path,
-            settings.numbers.msisdn,
-            now,
-            format=options.format,
-            after_line=taking.summary.lines,
-            on_octets=lambda octets: progress.advance(task, octets),
+        rows = consent_files.named(
+            path, reader.read_file(path, taking.summary.lines, lambda octets: progress.advance(task, octets))
         )
         if options.evidence:
             kept = evidence.keep_file(evidence_folder(settings), options.evidence)
@@ -83,11 +84,62 @@ def import_consents(options: argparse.Namespace) -> int:
             errors.add(batch.errors)
         summary = taking.summary
     tell(f"{path}: {summary}")
+    for note in reader.notes:
+        tell(f"  {note}")
     if summary.held:
         tell(f"{path}: smsc-filter consent claims shows what was claimed of who had refused, and waits for a review")
     if errors.file is not None:
         tell(f"{path}: wrong lines are told in {errors.file}")
     return 1 if summary.wrong else 0
+
+
+def _reading(options: argparse.Namespace, settings: Settings) -> consent_files.Reading:
+    """How a file is to be read.
+
+    Raises:
+        ValueError: an option says what cannot be.
+    """
+    if options.owner is not None and options.owner not in settings.owners:
+        raise ValueError(f"--owner: {consent_files.unknown_owner(options.owner, settings.owners)}")
+    return consent_files.Reading(
+        format=options.format or consent_files.format_of(options.file),
+        zone=records.zone_of(settings),
+        country_code=settings.numbers.country_code,
+        owner=options.owner,
+        owners=settings.owners,
+        columns=_pairs("--columns", options.columns),
+        states=_pairs("--states", options.states),
+    )
+
+
+def _pairs(option: str, text: str) -> dict[str, str]:
+    """``a=b,c=d`` as a table."""
+    pairs = {}
+    for each in filter(None, text.split(",")):
+        name, equals, value = each.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise ValueError(f"{option}: {each!r} is not NAME=VALUE")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _preview(path: Path, settings: Settings, reader: consent_files.Reader) -> int:
+    """Tell what an import would do."""
+    engine = open_records(settings)
+    try:
+        found = imports.preview_import(engine, consent_files.named(path, reader.read_file(path)), SHOWN_ERRORS)
+    finally:
+        engine.dispose()
+    for error in found.errors:
+        console.print(f"{path}: {error}", highlight=False, markup=False)
+    for (owner, state), rows in sorted(found.states.items()):
+        tell(f"{owner}: {rows:,} {state}")
+    held = f", {found.held:,} of them claimed: the recipient had refused" if found.held else ""
+    tell(f"would be stored: {found.stored:,}{held}; {found.repeated:,} known before, {found.wrong:,} wrong")
+    for note in reader.notes:
+        tell(f"  {note}")
+    tell("nothing was changed")
+    return 1 if found.wrong else 0
 
 
 class _ErrorReport:
@@ -131,7 +183,7 @@ def record_consent(options: argparse.Namespace) -> int:
     except ValueError as error:
         return fail(str(error))
     if options.owner not in settings.owners:
-        return fail(f"--owner {options.owner} has no account and no sender; there are {', '.join(settings.owners)}")
+        return fail(f"--owner: {consent_files.unknown_owner(options.owner, settings.owners)}")
     now_ms = round(now * 1000)
     kept = evidence.keep_file(evidence_folder(settings), options.evidence) if options.evidence else None
     engine = open_records(settings)
@@ -315,13 +367,24 @@ def add_verbs(verbs: Verbs) -> None:
     consent = verbs.group("consent", "who agreed to hear from whom")
     one = consent.verb("import", import_consents, example="smsc-filter consent import consents.csv --config F")
     names = f"{','.join(consent_files.REQUIRED)}[,{','.join(consent_files.OPTIONAL)}]"
-    one.add_argument("file", type=Path, metavar="FILE", help=f"CSV with the header {names}, or JSON Lines")
+    one.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help=f"a table with the header {names} or usual names for these; or JSON Lines",
+    )
     one.add_argument(
         "--format", choices=consent_files.FORMATS, default="", help="by the ending of the name where not given"
     )
     one.add_argument(
         "--key", help="names the import: begun again it goes on, finished it does nothing (default: of the content)"
     )
+    one.add_argument("--owner", help="whose consents these are, where the file does not say")
+    one.add_argument(
+        "--columns", default="", metavar="FIELD=NAME,...", help="names of columns: recipient=手机号,state=状态"
+    )
+    one.add_argument("--states", default="", metavar="WORD=STATE,...", help="words for states: paused=withdrawn")
+    one.add_argument("--dry-run", action="store_true", help="tell what would happen, and change nothing")
     one.add_argument("--errors", type=Path, metavar="FILE", help="where many wrong lines are told (default: beside it)")
     one.add_argument("--evidence", type=Path, metavar="FILE", help="what shows these consents; a copy is kept")
     example = "smsc-filter consent record 13800000001 withdrawn --owner shop-ltd --config F"

@@ -1,23 +1,27 @@
-"""Complaints as the files of 12321 bring them: a CSV with a header in Chinese or English, a complaint a line.
+"""Complaints as the files of 12321 bring them: a table with a header in Chinese or English, a complaint a line.
 
 A wrong line costs itself and no other; a file that is taken in twice adds nothing.
 """
 
 from __future__ import annotations
 
-import csv
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import tzinfo
+from io import BytesIO
 from typing import BinaryIO, Final
 
 from sqlalchemy import Engine
 
 from smsc_filter.policy.appeals import Terms
 from smsc_filter.records.complaints import ComplaintRefused, NewComplaint, take_complaint
-from smsc_filter.records.consent_files import RowError
+from smsc_filter.records.consent_files import FUTURE_SECONDS, RowError
+from smsc_filter.records.consent_words import plain
 from smsc_filter.records.database import writing
 from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.moments import MomentError, Moments
+from smsc_filter.records.sheets import OLD_WORKBOOK_MARK, WORKBOOK_MARK, read_text_table, read_workbook
 
 COLUMNS: Final = {
     "number": ("number", "complaint_number", "投诉编号", "举报编号", "工单编号", "编号"),
@@ -32,8 +36,7 @@ COLUMNS: Final = {
 
 REQUIRED: Final = ("number", "complainant", "sender", "received_time")
 
-ENCODINGS: Final = ("utf-8-sig", "gb18030")
-"""Tried in this order: what is no UTF-8 is taken for what spreadsheets write in China."""
+_FIELD_OF: Final = {plain(known): name for name, names in COLUMNS.items() for known in names}
 
 MOST_OCTETS: Final = 64 << 20
 BATCH_ROWS: Final = 200
@@ -59,15 +62,19 @@ def read_complaints(
     canonical: Callable[[str], str],
     zone: tzinfo,
     source: str,
+    country_code: str = "",
+    now: float = math.inf,
 ) -> Iterator[tuple[int, NewComplaint | RowError]]:
     """The lines of a file, each a complaint or what is wrong with it.
 
     Args:
-        file: CSV.
+        file: a table, see ``records.sheets``.
         normalise_number: a subscriber's number to E.164 digits; raises ValueError.
         canonical: a sender address as it is looked up.
         zone: of times that name none.
         source: who took the complaints in.
+        country_code: says what 5/1/2026 is, see ``records.moments``.
+        now: epoch seconds; nothing was received later.
 
     Raises:
         RecordsError: the file is too large, in no known encoding, or has not the columns.
@@ -75,17 +82,24 @@ def read_complaints(
     octets = file.read(MOST_OCTETS + 1)
     if len(octets) > MOST_OCTETS:
         raise RecordsError(f"the file has more than {MOST_OCTETS >> 20} MB; cut it")
-    rows = csv.reader(_decoded(octets).splitlines(keepends=True), strict=True)
-    try:
-        header = [name.strip().lower() for name in next(rows, [])]
-        places = {name: header.index(known) for name, names in COLUMNS.items() for known in names if known in header}
-        if missing := [COLUMNS[name][0] + " or " + COLUMNS[name][2] for name in REQUIRED if name not in places]:
-            raise RecordsError(f"the header has no column {', nor '.join(missing)}")
-        for values in rows:
-            if any(value.strip() for value in values):
-                yield rows.line_num, _row(values, places, rows.line_num, normalise_number, canonical, zone, source)
-    except csv.Error as error:
-        raise RecordsError(f"line {rows.line_num}: {error}; what follows is not taken in") from error
+    if octets.startswith(OLD_WORKBOOK_MARK):
+        raise RecordsError("is a workbook of before 2007; save it as .xlsx or as CSV")
+    if octets.startswith(WORKBOOK_MARK):
+        table = read_workbook(BytesIO(octets))
+    else:
+        table = read_text_table([octets], lambda columns: sum(plain(column) in _FIELD_OF for column in columns))
+    header = [plain(column) for column in table.columns]
+    places = {
+        name: header.index(known) for name, names in COLUMNS.items() for known in map(plain, names) if known in header
+    }
+    if missing := [COLUMNS[name][0] + " or " + COLUMNS[name][2] for name in REQUIRED if name not in places]:
+        raise RecordsError(f"the header has no column {', nor '.join(missing)}")
+    moments = Moments(zone, country_code)
+    for line, values, wrong in table.rows:
+        if wrong:
+            yield line, RowError(line, wrong)
+        else:
+            yield line, _row(values, places, line, normalise_number, canonical, moments, now, source)
 
 
 def import_complaints(
@@ -135,11 +149,10 @@ def _row(
     line: int,
     normalise_number: Callable[[str], str],
     canonical: Callable[[str], str],
-    zone: tzinfo,
+    moments: Moments,
+    now: float,
     source: str,
 ) -> NewComplaint | RowError:
-    if len(values) <= max(places.values()):
-        return RowError(line, f"{len(values)} fields; {max(places.values()) + 1} are expected")
     given = {name: values[place].strip() for name, place in places.items()}
     for name in REQUIRED:
         if not given[name]:
@@ -149,10 +162,10 @@ def _row(
     except ValueError as error:
         return RowError(line, f"complainant: {error}")
     try:
-        received_at = _moment(given["received_time"], zone)
-        message_at = _moment(given["message_time"], zone) if given.get("message_time") else None
-    except ValueError:
-        return RowError(line, "a time is written as 2026-05-01 09:30:00")
+        received_at = _moment(given["received_time"], moments, now)
+        message_at = _moment(given["message_time"], moments, now) if given.get("message_time") else None
+    except ValueError as error:
+        return RowError(line, str(error))
     try:
         return NewComplaint(
             number=given["number"],
@@ -168,18 +181,11 @@ def _row(
         return RowError(line, str(error))
 
 
-def _moment(text: str, zone: tzinfo) -> float:
-    moment = datetime.fromisoformat(text.replace("/", "-"))
-    at = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
-    if at < 0:
-        raise ValueError(text)
+def _moment(text: str, moments: Moments, now: float) -> float:
+    try:
+        at = moments.read(text).seconds
+    except MomentError as error:
+        raise ValueError(f"time {text!r} {error}") from error
+    if at > now + FUTURE_SECONDS:
+        raise ValueError(f"time {text!r} lies in the future")
     return at
-
-
-def _decoded(octets: bytes) -> str:
-    for encoding in ENCODINGS:
-        try:
-            return octets.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise RecordsError(f"the file is in none of {', '.join(ENCODINGS)}")

@@ -142,7 +142,7 @@ def append_events(connection: Connection, events: Sequence[ConsentEvent], ids: d
         _check(event)
     head = lock_head(connection)
     before = list(_on_record(connection, events, ids))
-    known = {_letter(event): id_ for id_, event in before}
+    known: dict[tuple[object, ...], int] = {_letter(event): id_ for id_, event in before}
     new: list[ConsentEvent] = []
     event_ids: list[int] = []
     for event in events:
@@ -167,10 +167,11 @@ def _note_claims(
     ids: dict[str, int],
 ) -> set[int]:
     """Note what refusals hold back of what owners claim, for review; the ids of all such events."""
-    claimed = {(event.recipient, ids[event.owner]) for _, event in added if _is_claim(event)}
-    forgotten = _forgotten_refusals(connection, sorted(claimed)) if claimed else {}
+    forgotten: dict[tuple[str, int], machine.ConsentEvent] = {}
     refused = {(event.recipient, event.owner) for _, event in (*before, *added) if event.state != "granted"}
-    if forgotten:
+    if _any_forgotten(connection):
+        claimed = {(event.recipient, ids[event.owner]) for _, event in added if _is_claim(event)}
+        forgotten = _forgotten_refusals(connection, sorted(claimed))
         names = {id_: name for name, id_ in ids.items()}
         refused.update((recipient, names[owner_id]) for recipient, owner_id in forgotten)
     if not refused:
@@ -249,8 +250,17 @@ def owner_ids(engine: Engine, names: Iterable[str]) -> dict[str, int]:
     if not missing:
         return known
     with writing(engine) as connection:
+        return known | owner_ids_within(connection, missing)
+
+
+def owner_ids_within(connection: Connection, names: set[str]) -> dict[str, int]:
+    """The same in the transaction of ``connection``."""
+    known = _owner_ids(connection, names)
+    missing = names - known.keys()
+    if missing:
         connection.execute(insert_new(connection, owners), [{"name": name} for name in sorted(missing)])
-        return known | _owner_ids(connection, missing)
+        known |= _owner_ids(connection, missing)
+    return known
 
 
 def owner_names(connection: Connection) -> dict[int, str]:
@@ -303,12 +313,17 @@ def marks_of(connection: Connection, pairs: Sequence[tuple[str, str]]) -> list[b
     ]
 
 
+def _any_forgotten(connection: Connection) -> bool:
+    row = consent_events.c
+    return connection.execute(select(row.id).where(row.mark.is_not(None)).limit(1)).first() is not None
+
+
 def _forgotten_refusals(
     connection: Connection, pairs: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], machine.ConsentEvent]:
     """The refusals that retention has taken, of those among ``pairs`` that had one."""
     row = consent_events.c
-    if connection.execute(select(row.id).where(row.mark.is_not(None)).limit(1)).first() is None:
+    if not _any_forgotten(connection):
         return {}
     names = owner_names(connection)
     marks = dict(zip(marks_of(connection, [(each[0], names[each[1]]) for each in pairs]), pairs, strict=True))

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Engine, select, update
 
 from smsc_filter.records.consent_files import Row, RowError
-from smsc_filter.records.consents import BATCH_ROWS, ConsentEvent, Stored, append_events, owner_ids
+from smsc_filter.records.consents import BATCH_ROWS, ConsentEvent, Stored, append_events, owner_ids, owner_ids_within
 from smsc_filter.records.database import insert_new, reading, writing
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.tables import imports
@@ -150,6 +153,54 @@ class Import:
                 raise RecordsError(f"import {self._key!r} is being taken in by another process")
         self.summary = summary
         return ImportBatch(errors, summary)
+
+
+@dataclass(slots=True)
+class Preview:
+    """What an import would come to."""
+
+    states: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows by owner and state."""
+    stored: int = 0
+    repeated: int = 0
+    held: int = 0
+    wrong: int = 0
+    errors: list[RowError] = field(default_factory=list)
+    """The first of them."""
+
+
+class _Undone(Exception):
+    """Ends a transaction that nothing may remain of."""
+
+
+def preview_import(engine: Engine, rows: Iterable[Row], most_errors: int, batch_rows: int = BATCH_ROWS) -> Preview:
+    """What taking in ``rows`` would do; nothing is changed.
+
+    Each batch is stored as an import would and taken back, so that a row which is twice in a long file may be counted
+    twice.
+
+    Raises:
+        RecordsError: from ``rows``.
+        SqlUnavailable: the database does not answer.
+    """
+    found = Preview()
+    source = iter(rows)
+    while some := list(islice(source, batch_rows)):
+        events = [each.said for each in some if isinstance(each.said, ConsentEvent)]
+        errors = [each.said for each in some if isinstance(each.said, RowError)]
+        found.wrong += len(errors)
+        found.errors += errors[: most_errors - len(found.errors)]
+        found.states.update((event.owner, event.state) for event in events)
+        stored = Stored([], 0)
+        with suppress(_Undone), writing(engine) as connection:
+            if events:
+                ids = owner_ids_within(connection, {event.owner for event in events})
+                stored = append_events(connection, events, ids)
+            raise _Undone
+        found.stored += stored.new
+        found.held += stored.held
+        found.repeated += len(events) - stored.new
+    return found
 
 
 def fingerprint_of(path: Path) -> str:

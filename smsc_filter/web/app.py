@@ -102,6 +102,7 @@ def _import(context: Context, job: Job, path: Path, tell: Tell) -> Mapping[str, 
             "repeated": summary.repeated,
             "wrong": summary.wrong,
             "lines": summary.lines,
+            "held": summary.held,
         }
 
     return progress(

@@ -7,8 +7,9 @@ record stays, is projected once it is back, and the asker is told to send the sa
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from sqlalchemy import Engine, select
 from smsc_filter.policy.facts import ConsentState
 from smsc_filter.records import evidence
 from smsc_filter.records.claims import claimed_among
-from smsc_filter.records.consent_files import Reader, Row, RowError
+from smsc_filter.records.consent_files import Reader, Reading, Row, RowError
 from smsc_filter.records.consents import (
     BATCH_ROWS,
     ConsentEvent,
@@ -34,7 +35,6 @@ from smsc_filter.records.outbox import read_consents_now
 from smsc_filter.records.tables import consent_events
 
 EXPORT_ROWS: Final = 5_000
-PIECE_OCTETS: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class ConsentDesk:
     project: Callable[[], object]
     """Brings what is on record into the hot state; called by one thread at a time."""
     normalise_number: Callable[[str], str]
+    zone: tzinfo
+    """Of times without an offset."""
+    country_code: str
+    owners: Collection[str]
+    """Those there are; empty: any."""
     evidence_folder: Path
     reply_seconds: float
     """How long a consent request may wait for its answer."""
@@ -136,7 +141,7 @@ class ConsentDesk:
         Args:
             key: names this import for ever.
             owner: the only one whose consents the file may hold.
-            format: "csv" or "jsonl".
+            format: one of ``consent_files.FORMATS``.
             sha256: of the file.
             path: the file.
             errors: where what is wrong is written, a JSON object a line.
@@ -149,9 +154,12 @@ class ConsentDesk:
             SqlUnavailable, RedisError: one side is away; begin again.
         """
         taking = Import(self.engine, key, sha256, clock=self.clock)
-        reader = Reader(self.normalise_number, now, format=format, owner=owner)
+        reading = Reading(
+            format=format, zone=self.zone, country_code=self.country_code, owner=owner, owners=self.owners
+        )
+        reader = Reader(self.normalise_number, now, reading)
         _keep_errors_up_to(errors, taking.summary.lines)
-        with path.open("rb") as file, errors.open("ab") as wrong:
+        with errors.open("ab") as wrong:
 
             def noting(rows: Iterator[Row]) -> Iterator[Row]:
                 # Written before its batch is stored: killed in between, the line is cut off again at the next start.
@@ -162,8 +170,7 @@ class ConsentDesk:
                     yield row
                 wrong.flush()
 
-            pieces = iter(lambda: file.read(PIECE_OCTETS), b"")
-            for batch in taking.take(noting(reader.read(pieces, taking.summary.lines)), batch_rows):
+            for batch in taking.take(noting(reader.read_file(path, taking.summary.lines)), batch_rows):
                 wrong.flush()
                 self.bind()
                 tell(batch.summary)

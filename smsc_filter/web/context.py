@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import redis
 import redis.asyncio
@@ -153,6 +154,9 @@ def make_context(
             engine=engine,
             project=project_consents,
             normalise_number=numbering.msisdn,
+            zone=ZoneInfo(setup.profile.zones[""][0]),
+            country_code=numbering.country_code,
+            owners=setup.owners,
             evidence_folder=folder / "evidence",
             reply_seconds=reply_seconds,
             clock=clock,

@@ -59,13 +59,55 @@ def say(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
 def test_import_tells_wrong_lines_and_does_nothing_twice(say: Say) -> None:
     status, out, error = say("consent", "import", "consents.csv")
-    assert (status, out) == (1, "consents.csv: 3 rows: 2 stored, 0 known before, 1 wrong\n")
+    assert status == 1
+    assert out == (
+        "consents.csv: 3 rows: 2 stored, 0 known before, 1 wrong\n"
+        "  ASCII, commas\n  2 times without an offset are of Asia/Shanghai\n"
+    )
     assert "consents.csv: line 4: 'nobody' is not a phone number: 'n' is in it" in error
     status, out, _ = say("consent", "import", "consents.csv")
     assert status == 0
     assert "imported before, nothing to do" in out
     _, out, _ = say("consent", "import", "consents.csv", "--key", "again")
     assert "0 stored, 2 known before, 1 wrong" in out
+
+
+def test_a_preview_of_a_spreadsheet_says_what_would_happen(say: Say, folder: Path) -> None:
+    path = folder / "crm.csv"
+    path.write_bytes("手机号;意愿;姓名\n13800000001;乐意;安\n13800000002;退订;白\n138;退订;陈\n".encode("gb18030"))
+    words = ("--columns", "state=意愿", "--states", "乐意=granted", "--owner", "shop-ltd")
+    status, out, error = say("consent", "import", "crm.csv", *words, "--dry-run")
+    assert status == 1
+    assert "line 4: '138' is not a phone number" in error
+    assert out.splitlines() == [
+        "shop-ltd: 1 granted", "shop-ltd: 1 withdrawn", "would be stored: 2; 0 known before, 1 wrong",
+        "  GB18030, semicolons", "  read 意愿 as state, 手机号 as recipient", "  not read: 姓名", "nothing was changed",
+    ]  # fmt: skip
+    status, out, _ = say("consent", "import", "crm.csv", *words)
+    assert "3 rows: 2 stored" in out
+    for wrong, sentence in ((("--owner", "Shop"), "owner 'Shop' is unknown: it has no account and no sender"),
+                            (("--states", "x"), "--states: 'x' is not NAME=VALUE"),
+                            (("--columns", "phone=x"), "columns: 'phone' is unknown")):  # fmt: skip
+        status, _, error = say("consent", "import", "crm.csv", *wrong)
+        assert status != 0
+        assert sentence in error
+
+
+def test_what_was_claimed_is_listed_and_reviewed(say: Say) -> None:
+    say("consent", "record", "13800000009", "withdrawn", "--owner", "shop-ltd", "--source", "portal")
+    _, out, _ = say("consent", "record", "13800000009", "granted", "--owner", "shop-ltd", "--reference", "f1")
+    assert out.startswith("event 2: 8613800000009 claimed shop-ltd")
+    _, out, _ = say("consent", "claims")
+    assert "event 2: claimed shop-ltd" in out
+    assert "held back: the recipient refused at" in out
+    assert "1 claims wait for a review" in out
+    assert "shop-ltd: withdrawn" in say("consent", "show", "13800000009")[1]
+    status, out, _ = say("consent", "review", "2", "--accept", "--reason", "form seen")
+    assert (status, out) == (0, "claim 2 is accepted: event 3 grants it\n")
+    assert "shop-ltd: granted" in say("consent", "show", "13800000009")[1]
+    status, _, error = say("consent", "review", "2", "--reject", "--reason", "x")
+    assert status == 1
+    assert "claim 2 was accepted before" in error
 
 
 def test_many_wrong_lines_are_told_in_a_file(say: Say, folder: Path) -> None:
@@ -80,7 +122,7 @@ def test_many_wrong_lines_are_told_in_a_file(say: Say, folder: Path) -> None:
 
 @pytest.mark.parametrize(("content", "complaint"), [
     pytest.param(b"", "column recipient is missing", id="empty"),
-    pytest.param(LINES.encode("utf-16"), "is not UTF-8", id="another encoding"),
+    pytest.param(LINES.encode("utf-7").replace(b",", b"#"), "column recipient is missing", id="another delimiter"),
     pytest.param(b"\x00\x01\x02", "line 1: column recipient is missing", id="octets"),
 ])  # fmt: skip
 def test_a_file_of_no_use_is_told_and_nothing_is_applied(

@@ -313,8 +313,8 @@ def test_a_wrong_line_costs_itself(engine: Engine) -> None:
     assert [(each.line, each.sentence) for each in taken.errors] == [
         (3, "complainant: '12' is not a phone number: it has 2 digits, 7 to 15 are expected"),
         (4, "sender is empty"),
-        (5, "a time is written as 2026-05-01 09:30:00"),
-        (6, "2 fields; 5 are expected"),
+        (5, "time 'yesterday' is no time; 2026-05-01 09:30:00 is one"),
+        (6, "has 2 fields, the header has 5"),
         (7, "complaint 1 is on record and says something else"),
         (9, "number has 1 to 64 characters"),
     ]
@@ -323,13 +323,23 @@ def test_a_wrong_line_costs_itself(engine: Engine) -> None:
 @pytest.mark.parametrize(("text", "says"), [
     pytest.param("a,b\n1,2\n", "no column number or 投诉编号, nor complainant", id="header"),
     pytest.param("", "no column", id="empty"),
-    pytest.param(b"\xff\xff\xff", "none of utf-8-sig, gb18030", id="encoding"),
-    pytest.param("number,complainant,sender,received_time\n1,2,3,\"4\n", "line 2", id="quote"),
+    pytest.param(b"\xff\xff\xff", "is not UTF-8", id="encoding"),
 ])  # fmt: skip
 def test_a_file_that_is_none(engine: Engine, text: str | bytes, says: str) -> None:
     with pytest.raises(RecordsError, match=says):
         take(engine, text)
     assert complaints.list_complaints(engine) == []
+
+
+def test_a_file_as_spreadsheets_save_it(engine: Engine) -> None:
+    taken = take(engine, "sep=;\r\n投诉编号;投诉号码;被投诉号码;投诉时间;备注\r\n"
+                         f"1;'13800000002;{SHOP};2026年9月29日 上午8:00;\r\n"
+                         f"2;13800000002.0;{SHOP};46294.5;\"in\r\ntwo lines\"\r\n"
+                         f"3;13800000002;{SHOP};2026;\r\n".encode("gb18030"))  # fmt: skip
+    assert (taken.stored, [(each.line, each.sentence) for each in taken.errors]) == (
+        2, [(6, "time '2026' is a year; the day is missing")],
+    )  # fmt: skip
+    assert {each.complainant for each in complaints.list_complaints(engine)} == {"8613800000002"}
 
 
 def test_what_a_regulator_is_handed_carries_its_decisions_and_a_signed_manifest(engine: Engine, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_file_is_imported_and_each_wrong_line_told(world: World) -> None:
     url = f"{API}/imports/{answer.json()['id']}"
     done = world.ends(url, headers)
     assert done["state"] == "done"
-    assert done["progress"] == {"rows": 5, "stored": 2, "repeated": 0, "wrong": 3, "lines": 7}
+    assert done["progress"] == {"rows": 5, "stored": 2, "repeated": 0, "wrong": 3, "lines": 7, "held": 0}
     errors = [orjson.loads(line) for line in world.client.get(done["errors_url"], headers=headers).content.splitlines()]
     assert [error["line"] for error in errors] == [3, 4, 7]
     assert world.client.get(f"{API}/consents/{A}", headers=headers).json()["states"][0]["state"] == "granted"
@@ -98,7 +98,8 @@ def test_an_owner_can_import_for_itself_only(world: World) -> None:
 @pytest.mark.parametrize(("content", "complaint"), [
     pytest.param("recipient,stat\n", "column state is missing", id="column missing"),
     pytest.param("", "column recipient is missing", id="nothing"),
-    pytest.param(b"\xff\xfer\0e\0c\0", "not UTF-8", id="UTF-16"),
+    pytest.param(b"\xff\xfer\0e\0c\0", "column recipient is missing; there are rec", id="UTF-16"),
+    pytest.param(b"PK\x03\x04", "is no workbook that can be read", id="no workbook"),
 ])  # fmt: skip
 def test_a_wrong_header_fails_the_import(world: World, content: str | bytes, complaint: str) -> None:
     headers = world.token()
@@ -106,6 +107,7 @@ def test_a_wrong_header_fails_the_import(world: World, content: str | bytes, com
     done = world.ends(f"{API}/imports/{job['id']}", headers)
     assert done["state"] == "failed"
     assert complaint in done["error"]
+    assert "uploads" not in done["error"]
     assert events(world) == 0
 
 

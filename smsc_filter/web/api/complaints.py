@@ -326,6 +326,8 @@ def _take_file(context: Context, token: Token, octets: bytes, source: str) -> Ta
         canonical=context.numbering.canonical,
         zone=context.terms.zone,
         source=source,
+        country_code=context.numbering.country_code,
+        now=context.clock(),
     )
     return import_complaints(
         context.engine, context.terms, rows, by=name_of(token), now=context.clock(), owner_of=context.owner_of

@@ -39,6 +39,7 @@ sync_router = APIRouter(prefix=f"{API}/declines", tags=["declines"], responses=C
 IMPORT: Final = "consent-import"
 SYNC: Final = "decline-sync"
 JSON_LINES: Final = "application/jsonl"
+WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_JOBS: Final = 100
 LINES_A_PIECE: Final = 500
 
@@ -77,21 +78,22 @@ class JobBody(BaseModel):
     status_code=202,
     summary="Import consents from a file",
     responses=answers(409, 507),
-    openapi_extra=body_of("text/csv", JSON_LINES),
+    openapi_extra=body_of("text/csv", JSON_LINES, WORKBOOK),
 )
 async def start_import(
     request: Request,
     context: World,
     token: ConsentWriter,
     key: Key,
-    file_format: Annotated[Literal["csv", "jsonl"], Query(alias="format")] = "csv",
+    file_format: Annotated[Literal["csv", "jsonl", "xlsx"], Query(alias="format")] = "csv",
     sha256: Annotated[Sha256 | None, Query(description="Of the whole file; tells one that was cut short.")] = None,
 ) -> JobBody:
-    """The body is the file, of any length: CSV with a header, or JSON Lines with the same names.
+    """The body is the file, of any length: a table with a header, as spreadsheets save it, or JSON Lines.
 
-    These are `recipient`, `state`, and any of `event_time`, `expires_time`, `topic`, `source`, `reference`,
-    `text_version`, `evidence_sha256`. A wrong line costs itself and no other. An upload that was cut short goes on with
-    `PATCH` behind the octets that have come.
+    Its names are `recipient`, `state`, and any of `event_time`, `expires_time`, `topic`, `source`, `reference`,
+    `text_version`, `evidence_sha256`; usual ones in English and Chinese are known. A grant of who had refused is
+    stored as claimed: `held` in the progress. A wrong line costs itself and no other. An upload that was cut short
+    goes on with `PATCH` behind the octets that have come.
     """
     refuse_unknown_owner(context, token.owner)
     job = await _open(context, token.owner, IMPORT, key, {"format": file_format, "sha256": sha256})
