@@ -15,10 +15,12 @@ from typing import Final
 
 import redis
 import redis.asyncio
+import structlog
 
 from smsc_filter.policy.appeals import terms_of
 from smsc_filter.policy.record import DecisionRow, OutcomeRow
 from smsc_filter.policy.rules import read_profile
+from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.mover import Mover
 from smsc_filter.records.sealed import opened_texts, text_keys_of
 from smsc_filter.service.build import spool_folder
@@ -29,6 +31,8 @@ from smsc_filter.service.rewriting import rewrite_daily
 from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
 from smsc_filter.state.stream import DecisionStream
+
+log = structlog.get_logger()
 
 DRAIN_SECONDS: Final = 5.0
 """How long the recorder goes on when the service stops."""
@@ -97,10 +101,12 @@ async def run_recorder(start: Start, control: Control) -> None:
     try:
         await asyncio.gather(*(mover.run() for mover in movers))
         # Who stops the service finds its decisions in SQL; what takes longer waits in the stream.
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 for mover in movers:
                     await mover.drain()
+        except (TimeoutError, redis.RedisError, OSError, RecordsError) as error:
+            log.warning("decisions-wait", error=type(error).__name__)
     finally:
         # After the movers: what they brought is projected once more, or waits in the outbox.
         projecting.set()

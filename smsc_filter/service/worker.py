@@ -125,6 +125,7 @@ class Worker:
         self._version: bytes | None = None
         self._swapping: asyncio.Task[None] | None = None
         self._rules = b""
+        self._last_room = False
         self._field = figures.field(settings.node, number)
 
     def _seal_texts(self, settings: Settings) -> None:
@@ -176,7 +177,7 @@ class Worker:
                 await self._ledger.keep_binds(self.board.held_binds(), time.time())
             await self._tell()
             backlog = await self._ledger.backlog_octets()
-            self.exchange.set_backlog(backlog > self._settings.state.backlog_mb << 20)
+            self.exchange.set_backlog(self._last_room or backlog > self._settings.state.backlog_mb << 20)
             if self._spool is not None:
                 # A file is taken in once it is closed; the next batch in need begins a new one.
                 self._spool.close()
@@ -184,7 +185,7 @@ class Worker:
             await asyncio.sleep(TICK_SECONDS)
 
     def _look_for_room(self) -> None:
-        """Let nobody new in while there is no room for decisions."""
+        """Let nobody new in while there is little room for decisions, and read no messages on the last of it."""
         if not self._settings.state.min_free_mb:
             return
         try:
@@ -192,7 +193,7 @@ class Worker:
         except OSError as error:
             self.board.no_room = f"the disk of data_dir: {error.strerror}"
         else:
-            self.board.no_room = room.trouble
+            self.board.no_room, self._last_room = room.trouble, room.last
 
     async def _tell(self) -> None:
         """Publish what was counted."""

@@ -1,4 +1,8 @@
-"""Room left on the disk of ``data_dir``: without it no decision can be made durable, so nobody new is let in."""
+"""Room left on the disk of ``data_dir``: without it no decision can be made durable.
+
+Where less is left than there should be nobody new is let in. The last half of that is not spent on new messages: the
+store and the records need it to bring to an end what was answered.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,11 @@ class Room(NamedTuple):
     least_mb: float
     trouble: str
     """What is wrong, for people; "" where there is room enough."""
+
+    @property
+    def last(self) -> bool:
+        """Whether what is left is for the records of messages that were taken already, and no more are to be."""
+        return bool(self.trouble) and self.free_mb < self.least_mb / 2
 
 
 def room_in(folder: Path, least_mb: float) -> Room:

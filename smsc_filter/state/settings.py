@@ -37,7 +37,7 @@ class StateSettings:
     min_free_mb: Annotated[int, Field(ge=0)] = 256
     """Room to be left on the disk of ``data_dir``, in MiB, or 5 % of a smaller disk. While there is less an alarm is
     raised, /readyz says so, binds are refused with a retryable status, and a store that ended for it is not started;
-    0: not watched."""
+    below half of it messages are not read from providers. 0: not watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

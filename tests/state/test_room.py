@@ -32,3 +32,15 @@ def test_room(monkeypatch: pytest.MonkeyPatch, disk: dict[str, int], least: int,
     found = room_in(Path(), least)
     assert trouble in found.trouble
     assert bool(found.trouble) == bool(trouble)
+
+
+@pytest.mark.parametrize(
+    ("free_mb", "little", "last"), [(256, False, False), (255, True, False), (128, True, False), (127, True, True)]
+)
+def test_the_last_half_is_for_what_was_answered(
+    monkeypatch: pytest.MonkeyPatch, free_mb: int, little: bool, last: bool
+) -> None:
+    disk = SimpleNamespace(f_frsize=MIB, f_blocks=100_000, f_bavail=free_mb, f_files=10, f_favail=5, f_flag=0)
+    monkeypatch.setattr(os, "statvfs", lambda _folder: disk)
+    found = room_in(Path(), 256)
+    assert (bool(found.trouble), found.last) == (little, last)
