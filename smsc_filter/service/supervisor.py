@@ -29,6 +29,7 @@ import uvloop
 
 from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.classifier.scorer import Scorer
+from smsc_filter.policy.rules import ProfileError
 from smsc_filter.records.consents import owner_ids
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.modes import make_private_folder
@@ -72,6 +73,9 @@ STORE_PAUSE_SECONDS: Final = 1.0
 """Rest before a store that ended, or did not start, is started again; doubled each time up to the longest."""
 
 LONGEST_STORE_PAUSE_SECONDS: Final = 15.0
+
+UNUSABLE: Final = (SettingsError, ProfileError, ModelError, TlsError, RecordsError, ValueError, KeyError, OSError)
+"""What says that a configuration cannot be used."""
 
 MOST_ALARMS: Final = 100
 """Alarms that wait for the recorder."""
@@ -374,7 +378,7 @@ class Supervisor:
         try:
             settings, changed, later = await asyncio.to_thread(self._read_anew)
             owners = await asyncio.to_thread(_check, settings)
-        except (SettingsError, ModelError, TlsError, RecordsError, ValueError, KeyError, OSError) as error:
+        except UNUSABLE as error:
             log.error("reload-refused", detail=str(error))
             return
         if later:

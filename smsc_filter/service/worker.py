@@ -22,7 +22,7 @@ from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.measures import Measures
 from smsc_filter.policy.quota import Quotas
 from smsc_filter.policy.record import BatchHeader, pack_batch
-from smsc_filter.policy.rules import Rules, read_profile
+from smsc_filter.policy.rules import ProfileError, Rules, read_profile
 from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.records.spool import SpoolWriter
 from smsc_filter.records.text_keys import TextKeyError
@@ -242,7 +242,7 @@ class Worker:
         try:
             rules, registry, quotas, accounts = await asyncio.to_thread(self._build, settings)
             self._tls = server_tls(settings.listen)
-        except (ValueError, KeyError, OSError, SettingsError, TlsError) as error:
+        except (ValueError, KeyError, OSError, ProfileError, SettingsError, TlsError) as error:
             log.error("reload-failed", error=type(error).__name__)
             return
         self._settings = settings

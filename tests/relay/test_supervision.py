@@ -138,10 +138,17 @@ def test_hangup_reloads_without_dropping_a_bind(smsc: Smsc, start_relay: StartRe
     assert esme.submit(*sent) == UNKNOWN_SENDER
 
     # What cannot be used changes nothing, and the error names the key.
-    write(relay, 'purpose = "commercial"', 'purpose = "comercial"')
-    assert "senders.0.purpose" in hang_up(relay, "reload-refused")["detail"]
+    good = relay.config.read_text(encoding="utf-8")
+    for wrong, named in (
+        (good.replace('purpose = "commercial"', 'purpose = "comercial"'), "senders.0.purpose"),
+        (good + '[policy]\nprofile = "nowhere.toml"\n', "nowhere.toml"),
+        (good + '[policy]\nprohibited_file = "nowhere.txt"\n', "nowhere.txt"),
+        (good + "]", "is not TOML"),
+    ):
+        relay.config.write_text(wrong, encoding="utf-8")
+        assert named in hang_up(relay, "reload-refused")["detail"]
     assert esme.submit(SHOP_SENDER, b"8613800008103", CODE) == 0
-    write(relay, 'purpose = "comercial"', 'purpose = "commercial"')
+    relay.config.write_text(good, encoding="utf-8")
 
     addition = [
         '[[senders]]\naddress = "10777"\nowner = "shop-ltd"\npurpose = "service"',
