@@ -33,7 +33,7 @@ class LongReplies:
         part = delivery.part
         if part is None:
             return delivery.octets, True
-        key = (delivery.subscriber, delivery.destination, part.reference, part.total)
+        key = (delivery.written_as, delivery.destination, part.reference, part.total)
         began, parts = self._parts.pop(key, (now, {}))
         if now - began > KEPT_SECONDS:
             began, parts = now, {}

@@ -142,7 +142,7 @@ class Replies:
         if delivery is None:
             return None
         if self._people is not None:
-            self._people.heard(delivery.destination, delivery.destination_ton, delivery.subscriber)
+            self._people.heard(delivery.destination, delivery.destination_ton, delivery.written_as)
         now = self._clock()
         octets, whole = self._long.octets(delivery, now)
         if whole:

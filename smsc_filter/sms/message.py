@@ -193,27 +193,50 @@ class Replacement:
 class Delivery:
     """What a subscriber writes to a sender address, read from a deliver_sm or a data_sm of the SMSC."""
 
-    __slots__ = ("data_coding", "destination", "destination_ton", "octets", "part", "source", "subscribers")
+    __slots__ = (
+        "_numbering",
+        "_source_numbering",
+        "_subscribers",
+        "data_coding",
+        "destination",
+        "destination_ton",
+        "octets",
+        "part",
+        "source",
+        "written_as",
+    )
 
     def __init__(
         self,
-        subscribers: Sequence[str],
         source: bytes,
+        source_ton: int,
+        source_npi: int,
         destination: bytes,
         destination_ton: int,
         octets: bytes,
         data_coding: int,
         part: Part | None,
+        numbering: Numbering,
     ) -> None:
-        self.subscribers = subscribers
-        """Canonical, as a recipient is: everybody the source address may mean, the most plausible first."""
         self.source = source
+        self.written_as = numbering.canonical(source, source_ton)
+        """Who writes if the type of number is right; "" for nobody."""
         self.destination = destination
         self.destination_ton = destination_ton
         self.octets = octets
         """User data behind any header."""
         self.data_coding = data_coding
         self.part = part
+        self._source_numbering = source_ton, source_npi
+        self._numbering = numbering
+        self._subscribers: Sequence[str] = ()
+
+    @property
+    def subscribers(self) -> Sequence[str]:
+        """Canonical, as a recipient is: everybody the source address may mean, the most plausible first."""
+        if not self._subscribers:  # most of what is written is talk, of which nobody asks
+            self._subscribers = readings(self.source, *self._source_numbering, self._numbering)
+        return self._subscribers
 
     @property
     def subscriber(self) -> str:
@@ -260,10 +283,10 @@ def read_delivery(pdu: Pdu, numbering: Numbering) -> Delivery | None:
         part = _sar_numbers(tlvs)
     if _RECEIPT_TEXT.match(octets):
         return None
-    subscribers = readings(source, source_ton[0], source_npi[0], numbering)
-    if not subscribers[0]:
-        return None
-    return Delivery(subscribers, source, destination, destination_ton[0], octets, data_coding[0], part)
+    delivery = Delivery(
+        source, source_ton[0], source_npi[0], destination, destination_ton[0], octets, data_coding[0], part, numbering
+    )
+    return delivery if delivery.written_as else None
 
 
 def _part_in(octets: bytes, *, udhi: bool) -> tuple[Part | None, bytes]:
