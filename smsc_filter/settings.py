@@ -217,8 +217,9 @@ class Settings:
     data_dir: Path = Path("var")
     """Where everything is kept that is not kept elsewhere."""
 
-    node: Annotated[int, Field(ge=0, le=15)] = 0
-    """Number of this machine among those that share one store; decision ids carry it."""
+    node: Annotated[int, Field(ge=-1, le=15)] = -1
+    """Number of this machine among those that share one store. -1: the one it had before, or one nobody holds.
+    ``serve`` leases it in the store, and does not start where another machine holds the number that is set."""
 
     listen: ListenSettings = field(default_factory=ListenSettings)
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)

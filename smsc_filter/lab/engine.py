@@ -40,6 +40,7 @@ from smsc_filter.sms.udh import Part
 from smsc_filter.state import keys
 from smsc_filter.state.contacts import Contacts
 from smsc_filter.state.embedded import EmbeddedStore
+from smsc_filter.state.leases import DecisionIds
 from smsc_filter.state.ledger import Ledger
 from smsc_filter.state.settings import StateSettings
 
@@ -133,7 +134,7 @@ class Engine:
             self.rules,
             self.registry,
             quotas=self.quotas,
-            worker=0,
+            ids=DecisionIds(0),
             observe=False,
             standard_status=False,
             spool=_store_is_gone,

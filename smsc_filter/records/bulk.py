@@ -20,39 +20,43 @@ ROWS_A_STATEMENT: Final = 256
 
 def insert_rows(
     connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, new: bool = False
-) -> None:
+) -> int:
     """Add ``rows`` of values for ``columns``; with ``new`` one whose key is there already is left out.
+
+    Returns:
+        How many were added.
 
     Raises:
         DataError, IntegrityError: the database refuses a value; the transaction is spoilt.
     """
     if not rows:
-        return
+        return 0
     conflict = f" ON CONFLICT ({table.primary_key.columns[0].name}) DO NOTHING" if new else ""
     if connection.dialect.name == "sqlite":
-        _insert_sqlite(connection, table, columns, rows, conflict)
-    else:
-        _copy(connection, table, columns, rows, conflict)
+        return _insert_sqlite(connection, table, columns, rows, conflict)
+    return _copy(connection, table, columns, rows, conflict)
 
 
 def _insert_sqlite(
     connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], conflict: str
-) -> None:
+) -> int:
     width = len(columns)
     group = "(" + ",".join("?" * width) + ")"
     dbapi: Any = connection.connection.dbapi_connection
     most = max(1, min(ROWS_A_STATEMENT, dbapi.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width))
     # Not INSERT OR IGNORE, which would also drop rows that break any other rule, without a word.
     head = f"INSERT INTO {table.name} ({','.join(columns)}) VALUES "  # noqa: S608 - our names
+    added = 0
     for first in range(0, len(rows), most):
         some = rows[first : first + most]
         groups = ",".join([group] * len(some))
-        connection.exec_driver_sql(head + groups + conflict, tuple(chain.from_iterable(some)))
+        added += connection.exec_driver_sql(head + groups + conflict, tuple(chain.from_iterable(some))).rowcount
+    return added
 
 
 def _copy(
     connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], conflict: str
-) -> None:
+) -> int:
     names = ",".join(columns)
     target = table.name
     if conflict:
@@ -71,8 +75,10 @@ def _copy(
         raise DBAPIError.instance("COPY", None, error, dbapi.Error, hide_parameters=True) from error
     finally:
         cursor.close()
-    if conflict:
-        connection.exec_driver_sql(
-            f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {target}{conflict}"  # noqa: S608 - our names
-        )
-        connection.exec_driver_sql(f"TRUNCATE {target}")
+    if not conflict:
+        return len(rows)
+    added = connection.exec_driver_sql(
+        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {target}{conflict}"  # noqa: S608 - our names
+    ).rowcount
+    connection.exec_driver_sql(f"TRUNCATE {target}")
+    return added

@@ -8,6 +8,7 @@ store what only SQL knows.
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+import orjson
 import structlog
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import DataError, IntegrityError
@@ -24,6 +26,7 @@ from smsc_filter.policy.record import (
     DecisionRow,
     EntryError,
     OutcomeRow,
+    id_to_text,
     outcomes_from_entry,
     rows_from_entry,
 )
@@ -347,7 +350,7 @@ def _store(engine: Engine, stream: str, load: _Load, after: str | None, terms: T
     with writing(engine) as connection:
         if after is not None:
             _advance(connection, stream, after, load.last_id)
-        insert_decisions(connection, load.decisions)
+        conflicts = insert_decisions(connection, load.decisions)
         count_verdicts(connection, load.decisions)
         insert_outcomes(connection, load.outcomes)
         store_replies(connection, load.replies)
@@ -355,8 +358,8 @@ def _store(engine: Engine, stream: str, load: _Load, after: str | None, terms: T
             if terms is None:
                 raise ValueError("appeals are opened by terms, and there are none")
             store_appeals(connection, load.appeals, terms)
-        if load.rejects:
-            _set_aside(connection, stream, load.rejects)
+        if load.rejects or conflicts:
+            _set_aside(connection, stream, [*load.rejects, *map(_conflict, conflicts)])
 
 
 def _advance(connection: Connection, stream: str, after: str, to: str) -> None:
@@ -375,6 +378,13 @@ def _read_position(engine: Engine, stream: str) -> str:
         row = stream_positions.c
         last_id: str = connection.execute(select(row.last_id).where(row.stream == stream)).scalar_one()
         return last_id
+
+
+def _conflict(row: DecisionRow) -> tuple[Entry, str]:
+    """A decision whose id another message has, as an entry to set aside; its name keeps it from being there twice."""
+    octets = orjson.dumps(row)
+    name = f"{id_to_text(row[0])}-{hashlib.sha256(octets).hexdigest()[:16]}"
+    return (name, {b"d": octets}), f"another message has the decision id {id_to_text(row[0])}"
 
 
 def _set_aside(connection: Connection, stream: str, rejects: Iterable[tuple[Entry, str]]) -> None:

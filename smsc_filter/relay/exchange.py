@@ -41,6 +41,7 @@ from smsc_filter.sms.message import Message, Multi
 from smsc_filter.state.consents import Consents
 from smsc_filter.state.declines import Declines
 from smsc_filter.state.figures import Meter
+from smsc_filter.state.leases import DecisionIds, IdsUsedUpError
 from smsc_filter.state.ledger import GiveBack, KnownParts, Ledger, PartSeen, StoreUnavailable
 
 log = structlog.get_logger()
@@ -167,7 +168,7 @@ class Exchange:
         registry: Registry,
         *,
         quotas: Quotas | None = None,
-        worker: int,
+        ids: DecisionIds,
         observe: bool,
         standard_status: bool,
         spool: Callable[[BatchHeader, Sequence[list[object]]], None],
@@ -206,7 +207,7 @@ class Exchange:
         self._remembered_characters = 0
         self._scored_by: Scorer | None = None
         self._observe = observe
-        self._worker = worker
+        self.ids = ids
         self._mode = "observe" if observe else "enforce"
         self._statuses = statuses_of(standard=standard_status)
         ledger.statuses = self._statuses
@@ -230,7 +231,6 @@ class Exchange:
         self._seen = 0
         self._in_flight: set[asyncio.Task[None]] = set()
         self._last: asyncio.Future[None] | None = None
-        self._last_id = 0
         self._waiting_links: set[Link] = set()
         self._backlog = False
         self._outcomes: list[OutcomeRow] = []
@@ -375,7 +375,10 @@ class Exchange:
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("batch-failed", exc_info=error)
+            if isinstance(error, IdsUsedUpError):
+                log.error("refused-without-record", detail=str(error))
+            else:
+                log.error("batch-failed", exc_info=error)
         if self._pending:
             self._turn()
 
@@ -394,12 +397,14 @@ class Exchange:
         meter.batches.add(len(batch))
         forwarding = False
         try:
+            # The refusal of a batch that the store takes too late has the ids it has there: one record a message.
+            first_id = self.ids.first(len(batch), now)
             try:
-                verdicts, rows, charges = await self._judge(batch, judging, now, spent_at)
+                verdicts, rows, charges = await self._judge(batch, judging, first_id, now, spent_at)
             except StoreUnavailable as error:
                 log.error("store-unavailable", detail=str(error), messages=len(batch))
                 meter.store_failures += 1
-                verdicts, rows, charges = self._refuse_all(batch, judging, now)
+                verdicts, rows, charges = self._refuse_all(batch, judging, first_id, now)
             # Batches leave in the order in which they came, whichever the store answers first.
             if before is not None:
                 await before
@@ -416,9 +421,9 @@ class Exchange:
             done.set_result(None)
 
     async def _judge(
-        self, batch: list[Arrival], judging: Judging, now: float, spent_at: float
+        self, batch: list[Arrival], judging: Judging, first_id: int, now: float, spent_at: float
     ) -> tuple[list[Verdict], list[list[object]], list[Charge | None]]:
-        """Verdicts on a batch, on record: spent, at ``spent_at``, and durable once this returns.
+        """Verdicts on a batch, on record from ``first_id`` on: spent, at ``spent_at``, and durable once this returns.
 
         Raises:
             StoreUnavailable: they are not.
@@ -437,7 +442,6 @@ class Exchange:
         suspicious = await self._charge_campaigns(batch, facts, charges, now)
         together = self._count_messages(seen, facts, charges) if seen else {}
         held = [index for index, known in enumerate(facts) if known.held] if self.people is not None else []
-        first_id = self._first_id(len(batch), now)
         asking = [index for index, known in enumerate(facts) if known.request and verdicts[index].cause is None]
         if asking:
             await self._ask(asking, batch, facts, verdicts, charges, first_id, now)
@@ -469,7 +473,11 @@ class Exchange:
             if (cause := verdicts[index].cause) is not None and facts[index].refused_part is None
         ]
         if refused_parts and not self._observe:
-            await self.ledger.refuse_parts(refused_parts)
+            try:
+                await self.ledger.refuse_parts(refused_parts)
+            except StoreUnavailable as error:
+                # What was spent and recorded stands; parts yet to come are judged for themselves.
+                log.error("store-unavailable", detail=str(error), parts=len(refused_parts))
         return verdicts, rows, charges
 
     def _writers(self, facts: Sequence[Facts], verdicts: Sequence[Verdict]) -> dict[str, list[int]]:
@@ -792,7 +800,7 @@ class Exchange:
             "model": judging.scorer.model_id,
             "profile": judging.rules.profile,
             "mode": self._mode,
-            "worker": self._worker,
+            "worker": self.ids.worker,
         }
 
     def _rows(
@@ -835,14 +843,8 @@ class Exchange:
                 row[TEXT] = self.seal_text(cast(str, row[TEXT]))
         return rows
 
-    def _first_id(self, count: int, now: float) -> int:
-        """Decision ids for a batch: milliseconds, worker and a counter, so that later ones are greater."""
-        first = max(self._last_id + 1, int(now * 1000) << 20 | self._worker << 12)
-        self._last_id = first + count
-        return first
-
     def _refuse_all(
-        self, batch: list[Arrival], judging: Judging, now: float
+        self, batch: list[Arrival], judging: Judging, first_id: int, now: float
     ) -> tuple[list[Verdict], list[list[object]], list[Charge | None]]:
         """Refuse a batch that the store did not take; its records wait on disk until it is back."""
         find = self.registry.find
@@ -852,7 +854,7 @@ class Exchange:
         ]
         verdicts = [STORE_DOWN] * len(batch)
         kinds = self._score(judging.scorer, [message.text for _, message, _ in batch])[1]
-        rows = self._rows(self._first_id(len(batch), now), batch, verdicts, facts, kinds)
+        rows = self._rows(first_id, batch, verdicts, facts, kinds)
         self._spool(self._header(judging, now), rows)
         return verdicts, rows, [None] * len(batch)
 

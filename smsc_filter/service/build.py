@@ -106,6 +106,11 @@ def device_key(settings: Settings) -> bytes:
     return settings.web.device_key.encode() or _own_key(settings, "device.key")
 
 
+def installation_key(settings: Settings) -> bytes:
+    """What tells this installation from others that share its store."""
+    return _own_key(settings, "installation.key")
+
+
 def _own_key(settings: Settings, name: str) -> bytes:
     """A key of this installation, made when first needed."""
     path = settings.data_dir / name

@@ -78,6 +78,8 @@ class Start:
     """Ids of owners by name."""
     anchor: float
     """Of the clock that quotas are counted by."""
+    highest_ms: int = 0
+    """The latest millisecond of the decision ids in the records."""
     number: int = 0
     """Of a worker."""
 

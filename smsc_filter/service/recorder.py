@@ -16,13 +16,16 @@ from typing import Final
 import redis
 import redis.asyncio
 import structlog
+from sqlalchemy import Engine, func, select
 
 from smsc_filter.policy.appeals import terms_of
 from smsc_filter.policy.record import DecisionRow, OutcomeRow
 from smsc_filter.policy.rules import read_profile
+from smsc_filter.records.database import reading
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.mover import Mover
 from smsc_filter.records.sealed import opened_texts, text_keys_of
+from smsc_filter.records.tables import stream_rejects
 from smsc_filter.service.build import spool_folder
 from smsc_filter.service.build_records import make_projector, open_records
 from smsc_filter.service.child import ALARM, READY, Control, Start
@@ -31,6 +34,10 @@ from smsc_filter.service.rewriting import rewrite_daily
 from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
 from smsc_filter.state.stream import DecisionStream
+from smsc_filter.watch.alarm import Alarm, Kind
+
+SET_ASIDE_SECONDS: Final = 3600.0
+"""For how long what was set aside is an alarm."""
 
 log = structlog.get_logger()
 
@@ -42,6 +49,26 @@ PROJECTION_SECONDS: Final = 10.0
 
 RECORDER_NICENESS: Final = 5
 """Answers come first: what waits in the stream is durable, and bounded."""
+
+
+def look_for_set_aside(engine: Engine, now: float) -> list[Alarm]:
+    """An alarm where something was set aside in the last hour instead of being put on record."""
+    since_ms = int((now - SET_ASIDE_SECONDS) * 1000)
+    with reading(engine) as connection:
+        wanted = select(stream_rejects.c.stream, func.count(), func.max(stream_rejects.c.error))
+        found = connection.execute(
+            wanted.where(stream_rejects.c.at_ms >= since_ms).group_by(stream_rejects.c.stream)
+        ).all()
+    return [
+        Alarm(
+            kind=Kind.RECORDS_TROUBLE,
+            subject=f"set aside from {stream}",
+            severity="critical",
+            sentence=f"{number} entries were set aside instead of being put on record; one of them because: {error}",
+            evidence={"entries": number},
+        )
+        for stream, number, error in found
+    ]
 
 
 async def run_recorder(start: Start, control: Control) -> None:
@@ -57,7 +84,11 @@ async def run_recorder(start: Start, control: Control) -> None:
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
     terms = terms_of(read_profile(settings.policy.profile))
     clerk = make_clerk(settings, engine, writer, terms)
-    watching, scores = Watching(settings, engine, writer, clerk.look), ScoreWatch(settings, writer)
+
+    def also(now: float) -> list[Alarm]:
+        return [*clerk.look(now), *look_for_set_aside(engine, now)]
+
+    watching, scores = Watching(settings, engine, writer, also), ScoreWatch(settings, writer)
     clerk.on_complaint = watching.watcher.observe_complaint
 
     def on_committed(decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:

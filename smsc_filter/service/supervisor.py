@@ -31,6 +31,7 @@ from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.policy.rules import ProfileError
 from smsc_filter.records.consents import owner_ids
+from smsc_filter.records.decisions import highest_id
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.modes import make_private_folder
 from smsc_filter.relay.listener import TlsError, server_tls
@@ -51,6 +52,7 @@ from smsc_filter.service.child import (
     Start,
 )
 from smsc_filter.service.handout import Handout
+from smsc_filter.service.numbers import lease_node
 from smsc_filter.settings import Settings, SettingsError, read_settings, readable_by_others, take_over
 from smsc_filter.state.clock import time_anchor
 from smsc_filter.state.embedded import StoreError
@@ -135,7 +137,12 @@ class Supervisor:
             await self._or_stop(self._store.start_beside())
             url = self._store.url
             self._begin(self._keep_store())
-        start = Start(settings=settings, url=url, owners=owners, anchor=time_anchor())
+        await self._or_stop(self._have_number(url))
+        if self._stop.is_set():
+            return
+        settings = self._settings
+        highest_ms = await asyncio.to_thread(_highest_ms, settings)
+        start = Start(settings=settings, url=url, owners=owners, anchor=time_anchor(), highest_ms=highest_ms)
         self._workers = [Child("worker", replace(start, number=number)) for number in range(settings.listen.workers)]
         self._children = [Child("recorder", start), *self._workers]
         if self._web_listening:
@@ -153,6 +160,12 @@ class Supervisor:
                 task.result()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), WATCH_SECONDS)
+
+    async def _have_number(self, url: str) -> None:
+        """Lease the number of this machine, as soon as the store answers."""
+        while (numbered := await asyncio.to_thread(lease_node, self._settings, url)) is None:
+            await asyncio.sleep(STORE_PAUSE_SECONDS)
+        self._settings = numbered
 
     def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._tasks.add(self._loop.create_task(coroutine))
@@ -398,7 +411,8 @@ class Supervisor:
         log.info("reloaded", changed=changed, restart_needed=later)
 
     def _read_anew(self) -> tuple[Settings, list[str], list[str]]:
-        return take_over(self._settings, read_settings(self._config))
+        fresh = read_settings(self._config)
+        return take_over(self._settings, replace(fresh, node=self._settings.node) if fresh.node < 0 else fresh)
 
     # The end.
 
@@ -449,6 +463,14 @@ def _check(settings: Settings) -> dict[str, int]:
     engine = open_records(settings)
     try:
         return owner_ids(engine, settings.owners)
+    finally:
+        engine.dispose()
+
+
+def _highest_ms(settings: Settings) -> int:
+    engine = open_records(settings)
+    try:
+        return highest_id(engine) >> 20
     finally:
         engine.dispose()
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import secrets
 import signal
 import socket
 import time
@@ -52,11 +53,13 @@ from smsc_filter.service.child import (
     Start,
     read_start,
 )
+from smsc_filter.service.numbers import holder_of
 from smsc_filter.settings import Settings, SettingsError
 from smsc_filter.state import figures
 from smsc_filter.state.clock import SteadyClock
 from smsc_filter.state.declines import Declines
-from smsc_filter.state.ledger import BIND_SECONDS, Ledger
+from smsc_filter.state.leases import NumberHeldError, WorkerLease
+from smsc_filter.state.ledger import BIND_SECONDS, Ledger, StoreUnavailable
 from smsc_filter.state.measures import TABLE as MEASURES
 from smsc_filter.state.measures import read_measures
 from smsc_filter.state.notices import NoticeReader
@@ -76,12 +79,26 @@ GC_THRESHOLD: Final = 100_000
 class Worker:
     """One process that relays."""
 
-    def __init__(self, settings: Settings, number: int, url: str, owners: dict[str, int], anchor: float) -> None:
-        """Build everything a worker needs; ``owners`` are the ids of owners by name, ``anchor`` that of the clock."""
+    def __init__(
+        self,
+        settings: Settings,
+        number: int,
+        url: str,
+        owners: dict[str, int],
+        anchor: float,
+        *,
+        ledger: Ledger,
+        lease: WorkerLease,
+    ) -> None:
+        """Build everything a worker needs; ``owners`` are the ids of owners by name, ``anchor`` that of the clock.
+
+        ``lease`` has been had, over ``ledger``.
+        """
         loop = asyncio.get_running_loop()
         self._settings = settings
-        name = f"{settings.node}.{number}.{os.getpid()}"
-        self._ledger = Ledger(store_client(settings, url), settings.state, name)
+        self._ledger = ledger
+        self._lease = lease
+        assert lease.ids is not None
         self._model = ServedModel(model_folder(settings))
         scorer = self._model.scorer
         if self._model.refused is not None:
@@ -96,7 +113,7 @@ class Worker:
             rules,
             registry,
             quotas=_quotas(settings),
-            worker=settings.node << 4 | number,
+            ids=lease.ids,
             observe=settings.policy.mode == "observe",
             standard_status=settings.policy.status_style == "standard",
             spool=self._keep_on_disk,
@@ -115,7 +132,7 @@ class Worker:
             listen=settings.listen,
             upstream=settings.upstream,
             timers=settings.timers,
-            worker=name,
+            worker=lease.holder,
             loop=loop,
         )
         if settings.declines.sms:
@@ -169,6 +186,7 @@ class Worker:
         while True:
             self.board.tick(loop.time())
             self._look_for_room()
+            await self._renew()
             await self.refresh()
             if (self._swapping is None or self._swapping.done()) and self._model.changed():
                 self._swapping = loop.create_task(self._swap_model())
@@ -194,6 +212,18 @@ class Worker:
             self.board.no_room = f"the disk of data_dir: {error.strerror}"
         else:
             self.board.no_room, self._last_room = room.trouble, room.last
+
+    async def _renew(self) -> None:
+        """Keep the numbers of this worker and its machine; without them for long, messages are refused."""
+        before = self.exchange.ids.worker
+        try:
+            await self._lease.renew(time.time())
+        except StoreUnavailable:
+            return
+        except NumberHeldError as error:
+            log.error("number-held", detail=f"another machine took the number of this worker or machine: {error}")
+        if self.exchange.ids.worker != before:
+            log.warning("worker-number", number=self.exchange.ids.worker, before=before)
 
     async def _tell(self) -> None:
         """Publish what was counted."""
@@ -285,7 +315,11 @@ async def run_worker(start: Start, control: Control) -> None:
     """A worker's life: connections come over ``control``; its end is the end of the supervisor."""
     loop = asyncio.get_running_loop()
     settings = start.settings
-    worker = Worker(settings, start.number, start.url, dict(start.owners), start.anchor)
+    name = f"{settings.node}.{start.number}.{os.getpid()}.{secrets.token_hex(4)}"
+    ledger = Ledger(store_client(settings, start.url), settings.state, name)
+    lease = WorkerLease(ledger.call, name, settings.node, start.number, holder_of(settings))
+    await _have_number(lease, start.highest_ms)
+    worker = Worker(settings, start.number, start.url, dict(start.owners), start.anchor, ledger=ledger, lease=lease)
     await worker.refresh()
     stop = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
@@ -329,6 +363,20 @@ async def run_worker(start: Start, control: Control) -> None:
 
 def _quotas(settings: Settings) -> Quotas:
     return settings.quotas(read_profile(settings.policy.profile), jitter_key(settings))
+
+
+async def _have_number(lease: WorkerLease, highest_ms: int) -> None:
+    """Lease a number before anything is judged; nobody is served meanwhile."""
+    while True:
+        try:
+            await lease.renew(time.time(), highest_ms)
+        except StoreUnavailable as error:
+            log.error("store-unavailable", detail=f"no number for this worker: {error}")
+        except NumberHeldError as error:
+            log.error("number-held", detail=f"no number for this worker: {error}")
+        else:
+            return
+        await asyncio.sleep(TICK_SECONDS)
 
 
 def _send_notices(settings: Settings, number: int, url: str, replies: Replies) -> asyncio.Task[None] | None:

@@ -191,6 +191,11 @@ def applied_key(partition: int, worker: str) -> str:
     return f"{tag(partition)}applied:{worker}"
 
 
+def leases_key() -> str:
+    """Who holds which number of a worker and of a machine, and how far decision ids are reserved."""
+    return f"{tag(0)}leases"
+
+
 def binds_key(system_id: str) -> str:
     """Who holds a bind of an account."""
     return f"{tag(0)}binds:{system_id}"

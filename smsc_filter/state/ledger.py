@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -39,6 +41,12 @@ RECIPIENT: Final = ROW.index("recipient")
 CAUSE: Final = ROW.index("cause")
 STATUS: Final = ROW.index("command_status")
 FINDINGS: Final = ROW.index("findings")
+
+DEADLINE: Final = 4
+"""Which argument of ``spend.lua`` is the deadline."""
+
+MOST_ABANDONED: Final = 8
+"""Batches that were not confirmed, of which the store may know: it remembers as many."""
 
 BIND_SECONDS: Final = 15.0
 """How long a bind counts after it was last kept alive."""
@@ -90,6 +98,14 @@ class GiveBack(NamedTuple):
 
     charge: Charge
     spent_at_ms: int
+
+
+class Abandoned(NamedTuple):
+    """A batch that the store did not confirm in time; it may have been spent."""
+
+    number: int
+    order: Order
+    spent_at: float
 
 
 class Script:
@@ -157,6 +173,7 @@ class Ledger:
         self._run = ScriptCaller(client, settings.timeout)
         self.partitions = settings.partitions
         self._patience = settings.patience
+        self._timeout = settings.timeout
         self._worker = worker
         self._remember_ms = int(remember_parts * 1000)
         self.keep_sketches_ms = 30 * 86_400_000
@@ -171,21 +188,28 @@ class Ledger:
         """What providers are told of each cause."""
         self._spend = Script("meters", "spend")
         self._settle = Script("meters", "settle")
+        self._undo = Script("undo")
         self._campaigns = Script("campaigns")
         self._bind = Script("bind")
         # Unlike any number of an earlier process of the same name, and exact as a double.
         self._batches = [int(time.time() * 1000) * 1000] * settings.partitions
+        self._clock_ahead_ms: dict[int, float] = {}
+        """By partition, how far the store's clock is ahead of the monotonic one, at the least."""
+        self._abandoned: dict[int, deque[Abandoned]] = {}
         self._plans = Plans()
         self._meters: dict[tuple[int, bool], tuple[tuple[Use, ...], list[tuple[int, Plan, str, str]]]] = {}
         """What a sender shares, as orders take it: home, plan, key and name of each meter."""
 
-    async def _call(self, script: Script, names: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Run a script; while the store is away try again, as long as patience lasts.
+    async def _call(
+        self, script: Script, names: Sequence[str], arguments: Sequence[Argument], deadline: float | None = None
+    ) -> Any:
+        """Run a script; while the store is away try again, as long as patience lasts, or until ``deadline``.
 
         Raises:
             StoreUnavailable: it stayed away, or refused.
         """
-        deadline = time.monotonic() + self._patience
+        if deadline is None:
+            deadline = time.monotonic() + self._patience
         while True:
             try:
                 return await self._run(script, names, arguments)
@@ -532,9 +556,15 @@ class Ledger:
             told["c"] = [[value for row in its for value in (row, rows[row][RECIPIENT])] for its in writers.values()]
             for address in writers:
                 names += keys.contacts_keys(partition, address, period)
-        arguments: list[Argument] = [self._next_batch(partition), int(now * 1000), records, orjson.dumps(told)]
-        arguments += order.tails
-        refused, counts = await self._call(self._spend, names, arguments)
+        await self._undo_abandoned(partition)
+        number = self._next_batch(partition)
+        arguments: list[Argument] = [number, int(now * 1000), records, orjson.dumps(told), 0, *order.tails]
+        try:
+            refused, counts, _ = await self._call_in_time(partition, names, arguments)
+        except BaseException:
+            waiting = self._abandoned.setdefault(partition, deque(maxlen=MOST_ABANDONED))
+            waiting.append(Abandoned(number, order, now))
+            raise
         if writers and contacts is not None:
             for at, address in enumerate(writers):
                 contacts[address] = Contacts(*counts[3 * at : 3 * at + 3])
@@ -546,6 +576,44 @@ class Ledger:
                 reason = reasons[meter, window] = order.reason(meter, window)
             refusals[row] = reason
         return refusals
+
+    async def _call_in_time(self, partition: int, names: Sequence[str], arguments: list[Argument]) -> Any:
+        """Spend, unless the store comes to it only when nobody waits for it any more.
+
+        How far its clock is ahead is told by each answer, which came no earlier than it was made: so the deadline is
+        not later by the store's clock than by ours. Where that is not known yet, or that clock was set forward, the
+        store is asked twice.
+
+        Raises:
+            StoreUnavailable: it did not answer, or only when it was too late.
+        """
+        deadline = time.monotonic() + max(self._patience, self._timeout)
+        while True:
+            ahead_ms = self._clock_ahead_ms.get(partition)
+            arguments[DEADLINE] = 0 if ahead_ms is None else int(deadline * 1000 + ahead_ms)
+            answer = await self._call(self._spend, names, arguments, deadline)
+            self._clock_ahead_ms[partition] = answer[-1] - time.monotonic() * 1000
+            if len(answer) > 1:
+                return answer
+            if time.monotonic() >= deadline:
+                raise StoreUnavailable("the store came to it too late")
+
+    async def _undo_abandoned(self, partition: int) -> None:
+        """Give back what was spent on batches that were refused because the store did not confirm them in time.
+
+        Raises:
+            StoreUnavailable: it does not answer now either.
+        """
+        waiting = self._abandoned.get(partition)
+        while waiting:
+            number, order, spent_at = waiting[0]
+            flat = await self._call(self._undo, [keys.applied_key(partition, self._worker)], [number])
+            if waiting and waiting[0].number == number:
+                waiting.popleft()
+            if flat is not None:
+                owed = Owed(int(spent_at * 1000))
+                owed.took(order, frozenset(flat[::3]))
+                await self._give_back(owed.by(chain.from_iterable(order.meters.values())))
 
     def _next_batch(self, partition: int) -> int:
         """Numbers follow each other in each partition: the store remembers as many as can be under way at once."""

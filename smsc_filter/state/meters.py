@@ -7,7 +7,7 @@ are counted exactly, and one for each that is counted in slots of time.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
@@ -193,9 +193,9 @@ class Owed:
 
     def __init__(self, spent_at_ms: int) -> None:
         self._spent_at_ms = spent_at_ms
-        self._took: list[tuple[Order, Mapping[int, Finding]]] = []
+        self._took: list[tuple[Order, Container[int]]] = []
 
-    def took(self, order: Order, refused: Mapping[int, Finding]) -> None:
+    def took(self, order: Order, refused: Container[int]) -> None:
         """An order was spent, but for the rows ``refused``."""
         self._took.append((order, refused))
 

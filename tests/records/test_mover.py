@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, update
 
-from smsc_filter.policy.record import pack_outcomes
+from smsc_filter.policy.record import pack_batch, pack_outcomes
 from smsc_filter.records import mover as mover_module
 from smsc_filter.records.database import open_database, writing
 from smsc_filter.records.errors import SqlUnavailable
 from smsc_filter.records.mover import Entry, Mover
 from smsc_filter.records.spool import SpoolWriter, unpack_fields
 from smsc_filter.records.tables import decisions, outcomes, stream_positions, stream_rejects
+from smsc_filter.service.recorder import look_for_set_aside
 
-from .helpers import ListStream, batch, count
+from .helpers import ListStream, batch, count, header, row
 
 
 def ids(engine: Engine) -> list[int]:
@@ -43,11 +44,36 @@ def test_decisions_and_outcomes_are_moved_and_trimmed(engine: Engine) -> None:
         assert connection.execute(select(outcomes)).all() == [(1, 5, 0, "m-1")]
 
 
-def test_an_id_that_is_there_stays_as_it_is(engine: Engine) -> None:
-    stream = ListStream([batch(1), batch(1, mode="observe"), batch(1, 2)])
+def test_a_repeated_decision_is_no_conflict(engine: Engine) -> None:
+    stream = ListStream([batch(1), batch(1, 2)])
+    asyncio.run(Mover(engine, stream).drain())
+    assert (ids(engine), count(engine, stream_rejects)) == ([1, 2], 0)
+
+
+def test_another_message_with_an_id_that_is_there_is_set_aside_once_and_alarmed(engine: Engine) -> None:
+    other = {b"b": pack_batch(header(), [row(1, text="another one"), row(2)])}
+    stream = ListStream([batch(1), other, other])
     asyncio.run(Mover(engine, stream).drain())
     with engine.connect() as connection:
-        assert connection.execute(select(decisions.c.id, decisions.c.enforced)).all() == [(1, True), (2, True)]
+        assert connection.execute(select(decisions.c.id, decisions.c.text)).all() == [(1, "新年快乐"), (2, "新年快乐")]
+        aside = connection.execute(select(stream_rejects)).one()
+    assert b"another one" in unpack_fields(aside.raw)[b"d"]
+    assert "decision id" in aside.error
+    (alarm,) = look_for_set_aside(engine, aside.at_ms / 1000 + 60)
+    assert (alarm.severity, alarm.evidence) == ("critical", {"entries": 1})
+    assert look_for_set_aside(engine, aside.at_ms / 1000 + 7200) == []
+
+
+@pytest.mark.parametrize("refusal_first", [False, True])
+def test_of_a_batch_that_was_refused_and_taken_too_late_the_refusal_is_the_record(
+    engine: Engine, refusal_first: bool
+) -> None:
+    refused = {b"b": pack_batch(header(), [row(1, cause="store-unavailable", command_status=8)])}
+    entries = [refused, batch(1)] if refusal_first else [batch(1), refused]
+    asyncio.run(Mover(engine, ListStream(entries)).drain())
+    with engine.connect() as connection:
+        assert connection.execute(select(decisions.c.id, decisions.c.cause)).all() == [(1, "store-unavailable")]
+    assert count(engine, stream_rejects) == 0
 
 
 @settings(max_examples=20, deadline=None)

@@ -529,6 +529,41 @@ def test_a_store_that_hangs_is_bounded_by_the_timeout(client: Redis, open_ledger
     assert failed
 
 
+def test_what_the_store_comes_to_too_late_is_neither_spent_nor_recorded(client: Redis, open_ledger: OpenLedger) -> None:
+    """What is sent while it stands still waits in its buffers, and is executed when it goes on."""
+
+    async def scenario() -> None:
+        async with open_ledger(patience=0.2, timeout=0.1) as ledger:
+            await spend(ledger, 1)
+            client.execute_command("CLIENT", "PAUSE", 1000, "ALL")
+            with pytest.raises(StoreUnavailable):
+                await spend(ledger, 1)
+            await asyncio.sleep(1.0)
+        assert len(entries(client)) == 1
+        async with open_ledger() as ledger:
+            assert await spend(ledger, 2) == [], "of three an hour one is spent"
+
+    asyncio.run(scenario())
+
+
+def test_what_was_spent_for_a_batch_that_nobody_could_be_told_of_is_given_back(
+    store: EmbeddedStore, client: Redis
+) -> None:
+    async def scenario() -> None:
+        with short_folder() as folder:
+            waits = {"patience": 0.1, "timeout": 0.1}
+            async with lossy_line(store.url, folder) as (line, url), ledger_at(url, **waits) as ledger:
+                await spend(ledger, 1)
+                line.lose = 1000  # it is spent, and every answer lost
+                with pytest.raises(StoreUnavailable):
+                    await spend(ledger, 1)
+                line.lose = 0
+                assert len(entries(client)) == 2
+                assert await spend(ledger, 3) == [2], "of three an hour one is spent"
+
+    asyncio.run(scenario())
+
+
 def test_a_store_that_refuses_is_not_asked_again(client: Redis, open_ledger: OpenLedger) -> None:
     client.set(keys.decisions_key(0), "not a stream")
 

@@ -4,7 +4,7 @@
 --       recipients are counted: those of this period, those of the one before, a sketch of those beyond
 --       MOST_EXACT, counts.
 -- ARGV: batch number, now in milliseconds, records of the batch or "" (they are in another partition), the
---       order, then for each window of each plan the ends of two records of a refusal: by its cap, by its
+--       order, the millisecond of the store's clock after which nobody waits for this any more, then for each window of each plan the ends of two records of a refusal: by its cap, by its
 --       soft cap. Each end is in two pieces, between which the name goes that is counted.
 -- The order is JSON:
 --   p  plans: [kind, head, milliseconds, cap, soft cap, ...], windows shortest first; a soft cap of 0 is none;
@@ -16,7 +16,8 @@
 --   t  row -> rows of the same long message, which share its fate
 --   c  for each sender whose recipients are counted: [row, recipient, ...]
 --   k  milliseconds its keys are kept
--- Returns two lists. For each row refused: row, meter, window, both counted from 0; a window of the soft cap as
+-- Returns two lists and the store's clock in milliseconds; too late, nothing is done, and it returns the clock alone.
+-- For each row refused: row, meter, window, both counted from 0; a window of the soft cap as
 -- -1 - window. For each sender of c: distinct recipients, those written to for the first time, messages.
 --
 -- Most of what this costs is Lua's own: so there is no table for each meter, and what few meters need is noted
@@ -29,6 +30,9 @@ local now = tonumber(ARGV[2])
 local order = cjson.decode(ARGV[4])
 local plans, plan_of, count, rows = order.p, order.m, order.n, order.r
 
+local time = redis.call('TIME')
+local clock = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
 local slot_of_call = tonumber(batch) % 8
 local applied = redis.call('HGET', KEYS[2], slot_of_call)
 if applied then
@@ -37,8 +41,11 @@ if applied then
     return saved[2]
   end
 end
+if clock > tonumber(ARGV[5]) then
+  return { clock }
+end
 
-local tail = 5 -- of the plan at hand
+local tail = 6 -- of the plan at hand
 for _, plan in ipairs(plans) do
   plan.tail = tail
   tail = tail + (#plan - 2) / 3 * 4
@@ -322,7 +329,7 @@ for at, group in ipairs(order.c or {}) do
   contacts[3 * at - 2], contacts[3 * at - 1], contacts[3 * at] = count_contacts(group, 3 + #plan_of + 4 * (at - 1))
 end
 
-local outcome = { refused, contacts }
+local outcome = { refused, contacts, clock }
 redis.call('HSET', KEYS[2], slot_of_call, cmsgpack.pack({ batch, outcome }))
 redis.call('PEXPIRE', KEYS[2], 3600000) -- a worker that is gone repeats nothing
 return outcome
