@@ -1,9 +1,9 @@
 """Numbers of machines and workers, leased in the store, and the decision ids that are given under them.
 
 A decision id is a millisecond, the number of a worker and a counter. No clock makes it unique: a worker gives ids only
-of milliseconds that the store reserved for its number, a few seconds ahead at a time, and the store reserves none
-twice. So ids stay unique, and a later process begins above all that earlier ones can have given, though the clock of
-the machine is set back, a lease runs out under its holder, or two machines begin with the same number.
+of milliseconds that the store reserved under its number, a few seconds ahead at a time, and the store reserves none
+twice. So ids stay unique, and a later process begins above what earlier ones gave, though the clock of the machine is
+set back, a lease runs out under its holder, or two machines begin with the same number.
 """
 
 from __future__ import annotations

@@ -9,7 +9,12 @@
 --
 -- Ends of leases are told by the store's own clock. One that is further away than a lease lasts was made before that
 -- clock was set back, and is shortened. A clock that is set forward ends leases early: that gives a number away, and
--- no id twice, because nobody is given a millisecond that was reserved before, whoever holds the number.
+-- no id twice, because no millisecond is reserved twice under one number, whoever holds it.
+--
+-- Who takes a number begins above all that was reserved under it, and above all ids that any worker said it gave. Where
+-- others have reserved more than the clock can account for, it was set back: then above all that was reserved.
+
+local TOLERATED_MS = 1000
 
 local leases, holder, lasts = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -38,11 +43,26 @@ if not chosen then
 end
 
 local wanted, ahead = tonumber(ARGV[4]), tonumber(ARGV[5])
-local highest = math.max(tonumber(redis.call('HGET', leases, 'highest') or 0), tonumber(ARGV[6]))
-local first = known and wanted or math.max(wanted, highest + 1)
-local last = first + ahead
+local first, last = wanted, wanted + ahead
 if ahead > 0 then
-  redis.call('HSET', leases, 'highest', string.format('%.0f', math.max(highest, last)))
+  local function keep(name, least)
+    local kept = tonumber(redis.call('HGET', leases, name) or 0)
+    if least > kept then
+      redis.call('HSET', leases, name, string.format('%.0f', least))
+    end
+    return kept
+  end
+  local given = math.max(keep('given', tonumber(ARGV[6])), tonumber(ARGV[6]))
+  if not known then
+    first = math.max(first, given + 1, tonumber(redis.call('HGET', leases, 'reserved:' .. chosen) or 0) + 1)
+    local highest = tonumber(redis.call('HGET', leases, 'reserved') or 0)
+    if highest > wanted + ahead + TOLERATED_MS then
+      first = math.max(first, highest + 1)
+    end
+    last = first + ahead
+  end
+  keep('reserved', last)
+  keep('reserved:' .. chosen, last)
 end
 redis.call('HSET', leases, chosen, string.format('%.0f %s', now + lasts, holder))
 return { chosen, string.format('%.0f', first), string.format('%.0f', last) }
