@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, Text, func, select, type_coerce, update
 
 from smsc_filter.policy.record import COLUMNS, DecisionRow, OutcomeRow, id_to_text
 from smsc_filter.policy.verdict import Cause
@@ -17,9 +17,9 @@ log = structlog.get_logger(__name__)
 _CAUSE: Final = COLUMNS.index("cause")
 
 _MESSAGE: Final = tuple(
-    COLUMNS.index(name) for name in ("system_id", "owner", "source", "recipient", "part", "data_coding", "text")
+    COLUMNS.index(name) for name in ("system_id", "owner", "source", "recipient", "part", "data_coding")
 )
-"""Columns that say which message a row is about."""
+"""Columns that say, with the id, which message a row is about. Not its text: sealed twice it is not the same."""
 
 _IDS_A_QUESTION: Final = 500
 
@@ -42,7 +42,7 @@ def insert_decisions(connection: Connection, rows: Sequence[DecisionRow]) -> lis
             log.info("decision-void", decision=id_to_text(row[0]))
         elif same_message and row[_CAUSE] == Cause.STORE_UNAVAILABLE.value:
             log.info("decision-void", decision=id_to_text(row[0]))
-            values = dict(zip(COLUMNS, row, strict=True))
+            values = {name: value for name, value in zip(COLUMNS, row, strict=True) if name != "text"}
             connection.execute(update(decisions).where(decisions.c.id == row[0]).values(values))
         else:
             aside.append(row)
@@ -51,7 +51,8 @@ def insert_decisions(connection: Connection, rows: Sequence[DecisionRow]) -> lis
 
 def _differing(connection: Connection, rows: Sequence[DecisionRow]) -> Iterator[tuple[DecisionRow, DecisionRow]]:
     """Rows that are not as what is kept under their ids, with that."""
-    columns = [decisions.c[name] for name in COLUMNS]
+    # Texts as they are kept: what travels sealed is stored as it comes.
+    columns = [type_coerce(decisions.c[name], Text) if name == "text" else decisions.c[name] for name in COLUMNS]
     for first in range(0, len(rows), _IDS_A_QUESTION):
         some = rows[first : first + _IDS_A_QUESTION]
         wanted = select(*columns).where(decisions.c.id.in_([row[0] for row in some]))
