@@ -162,7 +162,7 @@ def accept_claim(
         _decide(connection, event_id, ACCEPTED, actor, reason, now)
         names = {name: id_ for id_, name in owner_names(connection).items()}
         stored = append_events(connection, [granted], names)
-        after = {"recipient": event.recipient, "owner": event.owner, "agreed_at_ms": at_ms, "event": stored.ids[0]}
+        after = {"owner": event.owner, "agreed_at_ms": at_ms, "event": stored.ids[0]}
         _note(connection, "consent-claim-accept", event_id, actor, after | {"reason": reason}, now)
     return stored.ids[0]
 
@@ -179,7 +179,7 @@ def reject_claim(
     claim = _open(engine, event_id, reply_seconds, now, reason)
     with writing(engine) as connection:
         _decide(connection, event_id, REJECTED, actor, reason, now)
-        after = {"recipient": claim.event.recipient, "owner": claim.event.owner, "reason": reason}
+        after = {"owner": claim.event.owner, "reason": reason}
         _note(connection, "consent-claim-reject", event_id, actor, after, now)
     return claim
 
