@@ -11,7 +11,7 @@ from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.cli.common import fail, tell
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.relay.accounts import hash_password
-from smsc_filter.relay.listener import server_tls
+from smsc_filter.relay.listener import server_tls, sharers
 from smsc_filter.service import supervisor
 from smsc_filter.service.build import load_rules, model_folder
 from smsc_filter.settings import read_settings, readable_by_others
@@ -38,6 +38,8 @@ def check_config(options: argparse.Namespace) -> int:
         ("senders", str(len(settings.senders))),
     ):
         tell(f"  {name:<9} {value}")
+    for name, owners in sharers(settings.accounts).items():
+        tell(f"  note      owners {', '.join(sorted(owners))} share {name} at the SMSC: each hears of its addresses")
     ours = {account.owner for account in settings.accounts}
     for sender in settings.senders:
         if sender.owner not in ours:

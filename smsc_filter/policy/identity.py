@@ -69,15 +69,25 @@ class Registry:
         return sender
 
     def _find(self, owner: str, source: bytes, ton: int) -> Sender | None:
-        address = self._numbering.canonical(source, ton)
-        sender = self._registered(address, source)
+        address, sender = self._entry(source, ton)
         if sender is None or sender.owner != owner:
             return None
         return replace(sender, address=address)
 
+    def _entry(self, source: bytes, ton: int) -> tuple[str, Sender | None]:
+        """The canonical address of a source_addr and its entry.
+
+        A port with the type of a national number is a port: Kannel gives that type to every address of digits.
+        """
+        address = self._numbering.canonical(source, ton)
+        sender = self._registered(address, source)
+        if sender is None and (plain := self._numbering.canonical(source)) != address:
+            return plain, self._registered(plain, source)
+        return address, sender
+
     def owner_of(self, address: bytes, ton: int) -> str | None:
         """Whose a source address is, whoever asks; None when it is nobody's."""
-        sender = self._registered(self._numbering.canonical(address, ton), address)
+        _, sender = self._entry(address, ton)
         return sender.owner if sender is not None else None
 
     def address_of(self, address: bytes, ton: int) -> str:
@@ -91,8 +101,7 @@ class Registry:
 
     def person_at(self, address: bytes, ton: int) -> str | None:
         """The canonical address of the person at an address, whoever's it is; None when there is no person."""
-        canonical = self._numbering.canonical(address, ton)
-        sender = self._registered(canonical, address)
+        canonical, sender = self._entry(address, ton)
         return canonical if sender is not None and sender.purpose == "person" else None
 
     def advertises(self, owner: str) -> bool:

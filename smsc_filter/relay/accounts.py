@@ -7,7 +7,7 @@ import hmac
 import ipaddress
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -106,14 +106,12 @@ class Accounts:
         # What an unknown system_id is compared with, so that it takes as long as a known one.
         self._nobody_hash = hash_password("")
 
+    def __iter__(self) -> Iterator[AccountSettings]:
+        return iter(self._accounts.values())
+
     def find(self, system_id: str) -> AccountSettings | None:
         """The account of that name."""
         return self._accounts.get(system_id)
-
-    def needs_hashing(self, system_id: str) -> bool:
-        """Whether checking its password takes long enough to be done beside the event loop."""
-        account = self._accounts.get(system_id)
-        return account is None or account.password is None
 
     def password_holds(self, system_id: str, password: bytes) -> bool:
         """Compare a password in constant time; False for an unknown account, after the same work."""

@@ -60,11 +60,14 @@ MOST_LOOKS: Final = 4
 """Turns of the loop a batch may wait while each brings more. Many links with one message each become readable within a
 few turns of each other, and half as many batches cost half as much; a lone message waits for none."""
 
-MAX_PENDING: Final = 16 * MAX_BATCH
-"""Messages waiting to be judged, above which the links are not read."""
+MAX_PENDING: Final = 4 * MAX_BATCH
+"""Messages waiting to be judged, above which links hold their requests back; then they are served in turn."""
 
-MAX_PENDING_OCTETS: Final = 8 << 20
-"""Octets read while messages wait, above which the links are not read either: a payload is 400 times a short text."""
+MAX_BATCH_OCTETS: Final = 96 << 10
+"""Of the messages judged together: a payload is 400 times a short text."""
+
+MAX_PENDING_OCTETS: Final = 192 << 10
+"""Octets of waiting messages, above which links hold their requests back either: what arrives waits behind them."""
 
 OUTCOME_SECONDS: Final = 0.05
 """How long outcomes are gathered before they are put on record."""
@@ -231,7 +234,9 @@ class Exchange:
         self._seen = 0
         self._in_flight: set[asyncio.Task[None]] = set()
         self._last: asyncio.Future[None] | None = None
-        self._waiting_links: set[Link] = set()
+        self._waiting_links: dict[Link, None] = {}
+        self._fresh_links: dict[Link, None] = {}
+        """Waiting links that had nothing here before: they are served first, since few messages make nobody wait."""
         self._backlog = False
         self._outcomes: list[OutcomeRow] = []
         self._give_back: dict[GiveBack, int] = {}
@@ -317,7 +322,7 @@ class Exchange:
         return self._backlog or pending >= MAX_PENDING or (pending > 0 and self._octets >= MAX_PENDING_OCTETS)
 
     def arriving(self, octets: int) -> None:
-        """Count what was read from a provider."""
+        """Count the octets of messages that were taken from a provider."""
         self._octets += octets
 
     def decoded(self, seconds: float) -> None:
@@ -335,10 +340,25 @@ class Exchange:
         waiting = self._pending or self._in_flight or self._outcomes or self._outcome_task
         return not waiting and self.requests.idle and (self.people is None or self.people.idle)
 
-    def wait(self, link: Link) -> None:
-        """Stop reading ``link`` until there is room again."""
+    @property
+    def must_wait(self) -> bool:
+        """Whether a link has to wait for its turn."""
+        return self.full or bool(self._waiting_links)
+
+    def wait(self, link: Link, *, fresh: bool = False) -> None:
+        """Hold back the requests of ``link`` until it is its turn; ``fresh``: it had none held back."""
         link.halt(Halt.BUSY)
-        self._waiting_links.add(link)
+        if link not in self._fresh_links:
+            (self._fresh_links if fresh and link not in self._waiting_links else self._waiting_links)[link] = None
+        if not self._scheduled:
+            self._scheduled = True
+            self._looks = MOST_LOOKS
+            self._loop.call_soon(self._look)
+
+    def forget(self, link: Link) -> None:
+        """A link is gone."""
+        self._fresh_links.pop(link, None)
+        self._waiting_links.pop(link, None)
 
     def set_backlog(self, backlog: bool) -> None:
         """Say whether decisions wait to be moved to the records in greater number than may be."""
@@ -346,10 +366,13 @@ class Exchange:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiting_links and not self.full:
-            links, self._waiting_links = self._waiting_links, set()
-            for link in links:
-                link.resume(Halt.BUSY)
+        """Serve the links that wait, in turn, as long as there is room."""
+        turns = len(self._fresh_links) + len(self._waiting_links)
+        while turns and not self.full and (links := self._fresh_links or self._waiting_links):
+            turns -= 1
+            link = next(iter(links))
+            del links[link]
+            link.resume(Halt.BUSY)
 
     def _turn(self) -> None:
         """Start batches with what has arrived, as many as may be in flight."""
@@ -357,6 +380,8 @@ class Exchange:
             not self._in_flight or (len(self._in_flight) < MAX_IN_FLIGHT and len(self._pending) >= WORTH_A_SECOND)
         ):
             end = min(MAX_BATCH, len(self._pending))
+            if self._octets > MAX_BATCH_OCTETS:
+                end = min(end, max(1, MAX_BATCH_OCTETS * len(self._pending) // self._octets))
             last = self._pending[end - 1][2]
             while last is not None and end < len(self._pending) and self._pending[end][2] is last:
                 end += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Annotated, Final
@@ -16,12 +16,15 @@ from smsc_filter.policy.template import NO_PARAMETERS
 from smsc_filter.relay.accounts import Accounts, AccountSettings, may_come_from
 from smsc_filter.relay.exchange import Exchange, MultiTrack, Track
 from smsc_filter.relay.link import Halt, Link, Turn
+from smsc_filter.relay.passwords import Password, Passwords
 from smsc_filter.relay.replies import Replies
-from smsc_filter.relay.upstream import BindRefused, Upstream, UpstreamError, UpstreamSettings, client_tls
+from smsc_filter.relay.upstream import BindRefused, Logins, Upstream, UpstreamError, UpstreamSettings, client_tls
 from smsc_filter.smpp.codec import DEFAULT_MAX_PDU_OCTETS
 from smsc_filter.smpp.constants import (
     HEADER_OCTETS,
     INTERFACE_VERSIONS,
+    MESSAGE_ID_OCTETS,
+    NO_TLVS_UP_TO,
     RESPONSE_BIT,
     CommandId,
     CommandStatus,
@@ -30,7 +33,7 @@ from smsc_filter.smpp.constants import (
 from smsc_filter.smpp.errors import PduError
 from smsc_filter.smpp.layouts import LAYOUTS
 from smsc_filter.smpp.pdu import Pdu
-from smsc_filter.smpp.session import BINDS, BOUND, FROM_ESME, Due, Session, SessionTimers
+from smsc_filter.smpp.session import BINDS, BOUND, FROM_ESME, Due, Session, SessionTimers, State
 from smsc_filter.smpp.tlv import encode_tlv
 from smsc_filter.sms.address import Numbering
 from smsc_filter.sms.message import Multi, Replacement, read_data, read_submit, read_unsuccess
@@ -46,6 +49,13 @@ MAX_REMEMBERED: Final = 5_000
 
 SYSTEM_ID: Final = b"smsc-filter"
 """What we are called in a bind_resp of our own, given while the SMSC is away."""
+
+OUR_VERSION: Final = encode_tlv(TlvTag.SC_INTERFACE_VERSION, b"\x34")
+
+MOST_COUNTING: Final = 32
+"""Binds that are counted in the store, or no longer, at once; the others of a storm wait."""
+
+HEARS: Final = frozenset({State.BOUND_RX, State.BOUND_TRX})
 
 UNBIND_SECONDS: Final = 1.0
 """Longest wait for the answers to our unbinds before the links are closed."""
@@ -133,6 +143,10 @@ class Switchboard:
         self.loop = loop
         self.turn = Turn(loop)
         self.links: set[ProviderLink] = set()
+        self.passwords = Passwords(accounts, loop)
+        self.smsc = Logins(upstream, loop)
+        self.sharers = sharers(accounts)
+        self.counting = asyncio.Semaphore(MOST_COUNTING)
         self.replies = Replies(
             exchange.consents,
             Appeals(ledger, ledger.partitions),
@@ -152,6 +166,11 @@ class Switchboard:
         self._worker = worker
         self._number = 0
 
+    def take_accounts(self, accounts: Accounts) -> None:
+        """Let in who may bind from now on; binds that stand stay."""
+        self.accounts = self.passwords.accounts = accounts
+        self.sharers = sharers(accounts)
+
     def new_link(self) -> ProviderLink:
         """A protocol for one more connection."""
         return ProviderLink(self)
@@ -164,6 +183,11 @@ class Switchboard:
     def held_binds(self) -> list[tuple[str, str]]:
         """(system_id, holder) of every bind."""
         return [(link.system_id, link.holder) for link in self.links if link.holder]
+
+    async def drop_bind(self, system_id: str, holder: str) -> None:
+        """Count a bind no longer."""
+        async with self.counting:
+            await self.ledger.drop_bind(system_id, holder)
 
     def binds(self) -> dict[str, tuple[int, int]]:
         """Binds by system_id: how many stand, and of how many the SMSC's side does."""
@@ -178,6 +202,11 @@ class Switchboard:
         """Look at the timers of every link."""
         for link in list(self.links):
             link.look_after(now)
+        self.passwords.binds.report(now, lambda name: self.accounts.find(name) is not None)
+
+    def alarms(self) -> list[dict[str, object]]:
+        """What the operator should know of, as ``watch.alarm.Alarm`` has it."""
+        return [*self.passwords.binds.alarms(self.loop.time()), *self.smsc.alarms()]
 
     async def drain(self) -> None:
         """Answer what is in flight, unbind, close."""
@@ -196,6 +225,15 @@ class Switchboard:
         await asyncio.sleep(0)
         for link in list(self.links):
             link.abort()
+        self.passwords.close()
+
+
+def sharers(accounts: Iterable[AccountSettings]) -> dict[str, frozenset[str]]:
+    """Owners by the system_id that they share towards the SMSC, which gives what is for one to any of them."""
+    owners: dict[str, set[str]] = {}
+    for account in accounts:
+        owners.setdefault(account.upstream_system_id or account.system_id, set()).add(account.owner)
+    return {name: frozenset(some) for name, some in owners.items() if len(some) > 1}
 
 
 class ProviderLink(Link):
@@ -216,6 +254,8 @@ class ProviderLink(Link):
         self.owner_id = 0
         self.parameters = NO_PARAMETERS
         self.holder = ""
+        self.old = False
+        """Whether it speaks version 3.3 or earlier, which has no optional parameters."""
         self.upstream: Upstream | None = None
         self._board = board
         self._exchange = board.exchange
@@ -234,14 +274,26 @@ class ProviderLink(Link):
         self._board.links.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes, and take it."""
-        self._exchange.arriving(len(data))
+        """Take what comes; requests wait where others do."""
+        if self.deaf:
+            return
+        exchange = self._exchange
+        if exchange.must_wait and not self._halts & Halt.BUSY:
+            exchange.wait(self, fresh=not self.session.held_octets)
         self._receive(data)
+
+    def go_on(self) -> None:
+        """Take requests that were held back, when it is this link's turn."""
+        if self._exchange.must_wait:
+            self._exchange.wait(self)
+        else:
+            self._receive(b"")
 
     def take(self, pdus: Sequence[Pdu]) -> None:
         """Judge what carries text, relay the rest."""
         exchange = self._exchange
         began = perf_counter()
+        exchange.arriving(self.session.taken_octets)
         for pdu in pdus:
             command_id = pdu.command_id
             try:
@@ -255,7 +307,7 @@ class ProviderLink(Link):
                 log.info("pdu-refused", system_id=self.system_id, command=pdu.name, detail=str(error))
                 self.session.answer(pdu, error.status)
         exchange.decoded(perf_counter() - began)
-        if exchange.full:
+        if self.session.may_go_on and exchange.must_wait:
             exchange.wait(self)
 
     def _take_response(self, pdu: Pdu) -> None:
@@ -315,6 +367,7 @@ class ProviderLink(Link):
         try:
             status, body = await self._decide(request)
         except PduError as error:
+            self._board.passwords.binds.refuse("malformed", "", self._peer(), self.loop.time())
             status, body = error.status, b""
         except StoreUnavailable as error:
             log.error("bind-undecided", detail=str(error))
@@ -323,6 +376,10 @@ class ProviderLink(Link):
             self._leave()
             return
         self.session.answer(request, status, body)
+        if status != CommandStatus.ESME_ROK:
+            # Whoever guesses connects anew for each guess.
+            self.part()
+            return
         self.flush()
         if self.upstream is not None:
             self.upstream.begin()
@@ -335,62 +392,84 @@ class ProviderLink(Link):
         assert isinstance(password, bytes)
         name = system_id.decode("latin-1")
         peer = self._peer()
-        accounts = self._board.accounts
-        if accounts.needs_hashing(name):
-            holds = await self.loop.run_in_executor(None, accounts.password_holds, name, password)
-        else:
-            holds = accounts.password_holds(name, password)
-        account = accounts.find(name)
-        if not holds or account is None:
-            # One answer for both: which system_ids exist is nobody's business.
-            log.warning("bind-refused", system_id=name, peer=peer, known=account is not None, password=holds)
+        board, passwords = self._board, self._board.passwords
+        refuse = passwords.binds.refuse
+        answer = await passwords.look(name, password, peer)
+        account = board.accounts.find(name)
+        if answer is Password.LATER:
+            return CommandStatus.ESME_RTHROTTLED, b""
+        if answer is Password.WRONG or account is None:
+            # One answer for a wrong name and a wrong password: which system_ids exist is nobody's business.
             return CommandStatus.ESME_RINVPASWD, b""
         if not may_come_from(account, peer):
-            log.warning("bind-refused", system_id=name, peer=peer, allow_from=len(account.allow_from))
+            refuse("network", name, peer, self.loop.time(), allow_from=len(account.allow_from))
             return CommandStatus.ESME_RBINDFAIL, b""
-        if fields["interface_version"] not in INTERFACE_VERSIONS:
-            log.warning("bind-refused", system_id=name, interface_version=fields["interface_version"])
+        version = fields["interface_version"]
+        assert isinstance(version, int)
+        if version not in INTERFACE_VERSIONS:
+            refuse("version", name, peer, self.loop.time(), interface_version=version)
             return CommandStatus.ESME_RBINDFAIL, b""
-        if self._board.no_room:
-            log.warning("bind-refused", system_id=name, peer=peer, no_room=self._board.no_room)
+        if board.no_room:
+            refuse("no-room", name, peer, self.loop.time(), no_room=board.no_room)
             return CommandStatus.ESME_RSYSERR, b""
-        holder = self._board.new_holder()
+        self.old = version <= NO_TLVS_UP_TO
+        holder = board.new_holder()
         now = self._exchange.now()
         most = int(min(account.max_binds, self._exchange.measures.most_binds(name, account.owner, now)))
-        if not await self._board.ledger.take_bind(name, holder, most, now):
-            log.warning("bind-refused", system_id=name, peer=peer, max_binds=most)
+        async with board.counting:
+            taken = await board.ledger.take_bind(name, holder, most, now)
+        if not taken:
+            refuse("max-binds", name, peer, self.loop.time(), max_binds=most)
             return CommandStatus.ESME_RBINDFAIL, b""
+        passwords.binds.right(name, peer)
         self.system_id, self.owner, self.holder = name, account.owner, holder
         self.owner_id = self._board.owner_ids[account.owner]
         self.parameters = account.parameters
         self.upstream = Upstream(
             self,
-            self._board.upstream,
-            self._board.timers,
-            self._board.upstream_tls,
+            board.upstream,
+            board.timers,
+            board.upstream_tls,
             self._exchange,
-            self._board.replies,
-            self._board.listen.max_pdu_octets,
+            board.replies,
+            board.smsc,
+            board.listen.max_pdu_octets,
         )
+        self.upstream.sharers = board.sharers.get(account.upstream_system_id or name, frozenset())
         body = _upstream_bind_body(request, account, system_id, password)
         try:
             response = await self.upstream.open(request.command_id, body)
         except BindRefused as refused:
-            log.warning("bind-refused-upstream", system_id=name, status=refused.response.command_status)
+            refuse("smsc", name, peer, self.loop.time(), status=refused.response.command_status)
             self._leave()
             return refused.response.command_status, refused.response.body
         except UpstreamError as error:
             # The provider may stay: what it sends is answered with a status it retries.
             log.warning("upstream-away", system_id=name, detail=str(error))
             self.upstream.keep_trying()
-            version = encode_tlv(TlvTag.SC_INTERFACE_VERSION, b"\x34")
-            return CommandStatus.ESME_ROK, SYSTEM_ID + b"\0" + version
+            return CommandStatus.ESME_ROK, self._bind_body(SYSTEM_ID + b"\0" + OUR_VERSION)
         log.info("bound", system_id=name, peer=peer, command=request.name)
-        return CommandStatus.ESME_ROK, response.body
+        return CommandStatus.ESME_ROK, self._bind_body(response.body)
+
+    def _bind_body(self, body: bytes) -> bytes:
+        """The body of a bind_resp as the provider's version has it."""
+        name, nul, _ = body.partition(b"\0")
+        return name + nul if self.old else body
 
     def _peer(self) -> str:
         peer = self.transport.get_extra_info("peername") if self.transport is not None else None
         return str(peer[0]) if peer else ""
+
+    def receiver_of(self, owner: str) -> Upstream | None:
+        """A bind of ``owner`` on this worker that may hear what the network sends."""
+        return next(
+            (
+                link.upstream
+                for link in self._board.links
+                if link.owner == owner and link.upstream is not None and link.session.state in HEARS
+            ),
+            None,
+        )
 
     # What becomes of what it sent.
 
@@ -441,7 +520,7 @@ class ProviderLink(Link):
         """Answer a submit_multi with what the SMSC said of it, and with those we refused added to its list."""
         body = response.body
         nul = body.find(b"\0")
-        message_id = body[:nul].decode("latin-1")
+        message_id = body[:nul][: MESSAGE_ID_OCTETS - 1].decode("latin-1")
         count, entries = (body[nul + 1], body[nul + 2 :]) if 0 <= nul < len(body) - 1 else (0, b"")
         listed = read_unsuccess(entries)
         destinations = tracked.multi.destinations
@@ -460,8 +539,9 @@ class ProviderLink(Link):
     def remember(self, accepted: Sequence[tuple[Track, int, str]]) -> None:
         """Keep who accepted messages are for: a replace_sm names only its message_id."""
         remembered = self._remembered
-        for track, _, message_id in accepted:
-            remembered[message_id] = track.message.recipient, track.message.data_coding
+        for track, status, message_id in accepted:
+            if status == CommandStatus.ESME_ROK:
+                remembered[message_id] = track.message.recipient, track.message.data_coding
         if len(self._remembered) >= MAX_REMEMBERED:
             # The older half goes at once: cheaper than to drop one for each that comes.
             self._remembered_before, self._remembered = self._remembered, {}
@@ -490,9 +570,28 @@ class ProviderLink(Link):
     def flush(self) -> None:
         """Write, and close if that was the last answer to give."""
         super().flush()
-        if self._leaving and self.session.unanswered <= 0:
+        if self._leaving and self.session.unanswered <= 0 and not self.session.held_octets:
             self._leaving = False
+            self.part()
+
+    def part(self) -> None:
+        """Say the last word and hear no more; closed once the peer has closed, or soon.
+
+        A close while octets of the peer are unread makes its system throw away what we said last.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing() or self.deaf:
+            return
+        octets = self.session.bytes_to_send()
+        if octets:
+            transport.write(octets)
+        self.deaf = True
+        if not transport.can_write_eof():
             self.close()
+            return
+        transport.write_eof()
+        transport.resume_reading()
+        self._closing_at = self.loop.time() + UNBIND_SECONDS
 
     def stop_reading(self) -> None:
         """The service is stopping: take nothing new."""
@@ -501,9 +600,10 @@ class ProviderLink(Link):
     def say_goodbye(self) -> None:
         """Ask the provider to end the session; its answer closes the link."""
         if self.session.state in BOUND:
+            self.session.answer_held(self.shed_status)
             self.session.request(CommandId.UNBIND)
+            self.session.shed_status = self.shed_status
             self.flush()
-            self.resume(Halt.DRAINING)
         else:
             self.close()
 
@@ -534,6 +634,7 @@ class ProviderLink(Link):
     def lost(self) -> None:
         """The provider is gone."""
         self._board.links.discard(self)
+        self._exchange.forget(self)
         # The links of both sides and their upstream hold each other, and the collector seldom comes by here.
         self._remembered, self._remembered_before = {}, {}
         self._board.on_closed()
@@ -545,7 +646,7 @@ class ProviderLink(Link):
             self.upstream.close()
         holder, self.holder = self.holder, ""
         if holder:
-            self._start(self._board.ledger.drop_bind(self.system_id, holder))
+            self._start(self._board.drop_bind(self.system_id, holder))
 
 
 def _upstream_bind_body(request: Pdu, account: AccountSettings, system_id: bytes, password: bytes) -> bytes:

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from smsc_filter.relay.link import Link, Turn
 from smsc_filter.relay.replies import Replies
-from smsc_filter.relay.upstream import UpstreamSettings, client_tls
+from smsc_filter.relay.upstream import WRONG_LOGIN, UpstreamSettings, client_tls
 from smsc_filter.smpp.codec import encode_bind, encode_submit
 from smsc_filter.smpp.constants import (
     HEADER_OCTETS,
@@ -228,7 +228,9 @@ class Notices:
             raise ConnectionError("the SMSC closed the connection before the bind")
         if status != CommandStatus.ESME_ROK:
             link.close()
-            if receives:
+            if status in WRONG_LOGIN:
+                self._pause = upstream.reconnect_refused
+            elif receives:
                 log.warning("notices-not-received", command_status=status, detail="binding as a transmitter instead")
                 self._kind = CommandId.BIND_TRANSMITTER
             raise ConnectionError(f"the SMSC refused the bind with command_status 0x{status:08x}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -18,7 +19,8 @@ from smsc_filter.relay.exchange import Exchange, MultiTrack, Track
 from smsc_filter.relay.link import Link
 from smsc_filter.relay.replies import Replies
 from smsc_filter.smpp.codec import DEFAULT_MAX_PDU_OCTETS
-from smsc_filter.smpp.constants import HEADER_OCTETS, RESPONSE_BIT, CommandId, CommandStatus
+from smsc_filter.smpp.constants import HEADER_OCTETS, MESSAGE_ID_OCTETS, RESPONSE_BIT, CommandId, CommandStatus
+from smsc_filter.smpp.errors import PduError
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.smpp.session import (
     BINDS,
@@ -38,8 +40,14 @@ log = structlog.get_logger()
 
 SUBMIT_SM_RESP: Final = int(CommandId.SUBMIT_SM_RESP)
 
+WRONG_LOGIN: Final = frozenset({CommandStatus.ESME_RINVPASWD, CommandStatus.ESME_RINVSYSID})
+"""What the SMSC answers to a bind of an account it does not know: the operator's to mend, not the provider's."""
+
 _FROM_SUBSCRIBERS: Final = frozenset({int(CommandId.DELIVER_SM), int(CommandId.DATA_SM)})
 _MAY_SUBMIT: Final = frozenset({State.BOUND_TX, State.BOUND_TRX})
+
+LAST_OF_MESSAGE_ID: Final = HEADER_OCTETS + MESSAGE_ID_OCTETS
+"""Where a message_id has to have ended in a response."""
 
 OURS: Final = object()
 """Is tracked with a request of our own: its answer is nobody else's."""
@@ -73,6 +81,13 @@ class UpstreamSettings:
     reconnect_most: Annotated[float, Field(gt=0)] = 15.0
     """Longest wait between two attempts."""
 
+    reconnect_refused: Annotated[float, Field(gt=0)] = 300.0
+    """Longest wait after the SMSC refused system_id or password, in seconds; the first is a tenth of it. SMSCs lock
+    accounts after some wrong passwords. The operator is alarmed, and providers are told to send later."""
+
+    binds_at_once: Annotated[int, Field(ge=1)] = 50
+    """Most binds that are asked for at the same moment; those of a storm of reconnects wait for each other."""
+
 
 class UpstreamError(Exception):
     """The SMSC cannot be reached now: try again later."""
@@ -86,8 +101,83 @@ class BindRefused(Exception):
         self.response = response
 
 
+class Logins:
+    """When binds to the SMSC may be asked for: a bounded number at once, and seldom where it refused the password."""
+
+    def __init__(self, settings: UpstreamSettings, loop: asyncio.AbstractEventLoop) -> None:
+        """Allow what ``settings`` say; times are those of ``loop``."""
+        self._settings = settings
+        self._loop = loop
+        self._turns = asyncio.Semaphore(settings.binds_at_once)
+        self._refused: dict[bytes, tuple[float, float, int]] = {}
+        """Login -> the next attempt, the wait before it, what the SMSC answered."""
+
+    @asynccontextmanager
+    async def turn(self, body: bytes) -> AsyncIterator[None]:
+        """Wait for a turn to ask for the bind in ``body``.
+
+        Raises:
+            UpstreamError: it does not come in time, or the SMSC refused this login a while ago.
+        """
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise UpstreamError("many binds are asked for; its turn has not come") from error
+        try:
+            if wait := self.waits(body):
+                raise UpstreamError(f"the SMSC refused our password; asked again in {wait:.0f} s")
+            if known := self._refused.get(login := _login(body)):
+                # One of the account's binds tries; the others wait for what it hears.
+                _, pause, status = known
+                self._refused[login] = self._loop.time() + pause, pause, status
+            yield
+        finally:
+            self._turns.release()
+
+    def waits(self, body: bytes) -> float:
+        """Seconds until the login in the body of a bind may be tried."""
+        at, _, _ = self._refused.get(_login(body), (0.0, 0.0, 0))
+        return max(0.0, at - self._loop.time())
+
+    def refused(self, body: bytes, status: int) -> None:
+        """The SMSC refused a login."""
+        most = self._settings.reconnect_refused
+        login = _login(body)
+        _, before, _ = self._refused.get(login, (0.0, 0.0, 0))
+        pause = min(2 * before, most) if before else most / 10
+        self._refused[login] = self._loop.time() + pause, pause, status
+        system_id = login.partition(b"\0")[0].decode("latin-1")
+        log.error("smsc-refuses-login", system_id=system_id, status=status, wait_seconds=pause)
+
+    def held(self, body: bytes) -> None:
+        """The SMSC took a login."""
+        self._refused.pop(_login(body), None)
+
+    def alarms(self) -> list[dict[str, object]]:
+        """Logins that are refused, as ``watch.alarm.Alarm`` has it."""
+        return [
+            {
+                "kind": "smsc-refuses",
+                "subject": f"system_id {login.partition(chr(0).encode())[0].decode('latin-1')}",
+                "severity": "critical",
+                "sentence": f"the SMSC refuses system_id or password with command_status 0x{status:08x}; what the "
+                "account's providers send is refused for now",
+                "evidence": {"command_status": status},
+            }
+            for login, (_, _, status) in self._refused.items()
+        ]
+
+
+def _login(body: bytes) -> bytes:
+    """system_id and password in the body of a bind."""
+    return b"\0".join(body.split(b"\0", 2)[:2])
+
+
 class UpstreamLink(Link):
     """The stream of one bind to the SMSC."""
+
+    shed_status = CommandStatus.ESME_RX_T_APPN
 
     def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, owner: Upstream) -> None:
         super().__init__(session, loop, owner.turn)
@@ -138,6 +228,7 @@ class Upstream:
         tls: ssl.SSLContext | None,
         exchange: Exchange,
         replies: Replies,
+        logins: Logins,
         max_pdu_octets: int = DEFAULT_MAX_PDU_OCTETS,
     ) -> None:
         """Serve ``provider``; nothing is connected yet."""
@@ -151,6 +242,9 @@ class Upstream:
         self._tls = tls
         self._exchange = exchange
         self._replies = replies
+        self._logins = logins
+        self.sharers: frozenset[str] = frozenset()
+        """Owners that share the system_id towards the SMSC with this one, itself included."""
         self._max_pdu_octets = max_pdu_octets
         self.turn = provider.turn
         self._loop = provider.loop
@@ -167,10 +261,33 @@ class Upstream:
         """Connect and bind as the provider did; the SMSC's answer. ``begin`` then lets messages through.
 
         Raises:
-            UpstreamError: it cannot be reached; ``keep_trying`` goes on.
+            UpstreamError: it cannot be reached, or refuses our password; ``keep_trying`` goes on.
             BindRefused: it said no.
         """
         self._bind = command_id, body
+        async with self._logins.turn(body):
+            response, link = await self._connect(command_id, body)
+        if response.command_status != CommandStatus.ESME_ROK:
+            link.close()
+            if response.command_status in WRONG_LOGIN:
+                self._logins.refused(body, response.command_status)
+                raise UpstreamError(f"the SMSC refused our password: 0x{response.command_status:08x}")
+            raise BindRefused(response)
+        self._logins.held(body)
+        if self._closed:
+            link.abort()
+            raise UpstreamError("the provider is gone")
+        self.link = link
+        link.other_side = self._provider
+        self._provider.other_side = link
+        return response
+
+    async def _connect(self, command_id: int, body: bytes) -> tuple[Pdu, UpstreamLink]:
+        """Connect and ask for a bind.
+
+        Raises:
+            UpstreamError: no connection, or no answer.
+        """
         settings = self._settings
         session = Session(
             FROM_SMSC,
@@ -196,16 +313,7 @@ class Upstream:
                     raise
         except (OSError, TimeoutError) as error:
             raise UpstreamError(f"{settings.host}:{settings.port}: {error or 'no answer'}") from error
-        if response.command_status != CommandStatus.ESME_ROK:
-            link.close()
-            raise BindRefused(response)
-        if self._closed:
-            link.abort()
-            raise UpstreamError("the provider is gone")
-        self.link = link
-        link.other_side = self._provider
-        self._provider.other_side = link
-        return response
+        return response, link
 
     def begin(self) -> None:
         """The bind stands, and the provider has heard of it: hear the SMSC."""
@@ -226,6 +334,8 @@ class Upstream:
             while not self._closed:
                 # Apart in time, so that a thousand binds do not return in one instant.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                if self._logins.waits(self._bind[1]):
+                    continue
                 pause = min(2 * pause, self._settings.reconnect_most)
                 try:
                     await self.open(*self._bind)
@@ -287,8 +397,11 @@ class Upstream:
             request, sent_at, tracked = waiting
             if tracked.__class__ is Track:
                 octets = response.octets
-                message_id = octets[HEADER_OCTETS : octets.find(b"\0", HEADER_OCTETS)].decode("latin-1")
-                tracks.append((tracked, response.command_status, message_id))
+                end = octets.find(b"\0", HEADER_OCTETS, LAST_OF_MESSAGE_ID)
+                if end < 0:
+                    # Some SMSCs leave the NUL out. What is longer than a message_id may be is kept as far as it may.
+                    end = LAST_OF_MESSAGE_ID - 1
+                tracks.append((tracked, response.command_status, octets[HEADER_OCTETS:end].decode("latin-1")))
             elif tracked.__class__ is MultiTrack:
                 provider.answer_multi(tracked, response)
                 continue
@@ -334,10 +447,35 @@ class Upstream:
         """Send a request of the SMSC on, unless its stream is gone: then the SMSC sends it again over another."""
         if link is not self.link:
             return
+        target = self._addressee(pdu) if self.sharers else self
+        if target is None:
+            log.warning("addressee-not-bound", system_id=self._provider.system_id)
+            if pdu.command_id not in UNANSWERED_COMMANDS:
+                self.answer_smsc(link, pdu, CommandStatus.ESME_RX_T_APPN)
+            return
+        target.hand_over(link, pdu)
+
+    def hand_over(self, link: UpstreamLink, pdu: Pdu) -> None:
+        """Send the provider a request that came over ``link``, where its answer goes."""
         number = self._provider.session.relay(pdu)
         if pdu.command_id not in UNANSWERED_COMMANDS:
-            self.to_provider.add(number, (pdu, self._loop.time(), None))
+            self.to_provider.add(number, (pdu, self._loop.time(), link))
         self._provider.flush_soon()
+
+    def _addressee(self, pdu: Pdu) -> Upstream | None:
+        """Who of those that share this system_id a request is for; None: it has no bind here that could hear it."""
+        try:
+            fields = pdu.fields()
+        except PduError:
+            return self
+        alert = pdu.command_id == CommandId.ALERT_NOTIFICATION
+        name, ton = ("esme_addr", "esme_addr_ton") if alert else ("destination_addr", "dest_addr_ton")
+        destination = fields[name]
+        assert isinstance(destination, bytes)
+        owner = self._exchange.registry.owner_of(destination, int(fields[ton]))
+        if owner is None or owner not in self.sharers or owner == self._provider.owner:
+            return self
+        return self._provider.receiver_of(owner)
 
     def confirm(self, body: bytes) -> None:
         """Send a submit_sm of ours, over this bind or, where it may not send, another of the same account."""
@@ -353,9 +491,10 @@ class Upstream:
     def delivered(self, response: Pdu) -> None:
         """The provider's response to that."""
         waiting = self.to_provider.take(response.sequence_number, None)
-        if waiting is not None and self.link is not None:
-            self.link.session.respond(response.numbered(waiting[0].sequence_number))
-            self.link.flush_soon()
+        if waiting is not None:
+            request, _, link = waiting
+            link.session.respond(response.numbered(request.sequence_number))
+            link.flush_soon()
 
     # Timers and the end.
 
@@ -369,9 +508,8 @@ class Upstream:
                 self._provider.flush_soon()
             for waiting in self.to_provider.expired(now, seconds):
                 log.warning("response-missing", of=self._provider.system_id, command=waiting[0].name)
-                if self.link is not None:
-                    self.link.session.answer(waiting[0], CommandStatus.ESME_RX_T_APPN)
-                    self.link.flush_soon()
+                waiting[2].session.answer(waiting[0], CommandStatus.ESME_RX_T_APPN)
+                waiting[2].flush_soon()
         if self.link is not None and self.link.tick(now) is not Due.NOTHING:
             log.warning("upstream-silent", system_id=self._provider.system_id)
             self.link.abort()
@@ -381,10 +519,11 @@ class Upstream:
         self._closed = True
         if self._reconnecting is not None:
             self._reconnecting.cancel()
+        for request, _, its_link in self.to_provider.drain():
+            its_link.session.answer(request, CommandStatus.ESME_RX_T_APPN)
+            its_link.flush_soon()
         link = self.link
         if link is not None:
-            for waiting in self.to_provider.drain():
-                link.session.answer(waiting[0], CommandStatus.ESME_RX_T_APPN)
             link.session.request(CommandId.UNBIND)
             link.close()
 

@@ -33,6 +33,7 @@ from smsc_filter.service.clerk import make_clerk
 from smsc_filter.service.rewriting import rewrite_daily
 from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
+from smsc_filter.service.worker_alarms import WorkerAlarms
 from smsc_filter.state.stream import DecisionStream
 from smsc_filter.watch.alarm import Alarm, Kind
 
@@ -84,9 +85,10 @@ async def run_recorder(start: Start, control: Control) -> None:
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
     terms = terms_of(read_profile(settings.policy.profile))
     clerk = make_clerk(settings, engine, writer, terms)
+    workers = WorkerAlarms(writer, settings.node)
 
     def also(now: float) -> list[Alarm]:
-        return [*clerk.look(now), *look_for_set_aside(engine, now)]
+        return [*clerk.look(now), *look_for_set_aside(engine, now), *workers.look(now)]
 
     watching, scores = Watching(settings, engine, writer, also), ScoreWatch(settings, writer)
     clerk.on_complaint = watching.watcher.observe_complaint

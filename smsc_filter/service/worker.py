@@ -233,6 +233,8 @@ class Worker:
             waiting_messages=exchange.waiting,
             outcomes_lost=exchange.outcomes_lost,
             binds=self.board.binds(),
+            binds_refused=dict(self.board.passwords.binds.refused),
+            alarms=self.board.alarms(),
         )
         await self._ledger.publish(figures.KEY, self._field, told)
 
@@ -277,7 +279,7 @@ class Worker:
             return
         self._settings = settings
         self.board.owner_ids.update(start.owners)
-        self.board.accounts = accounts
+        self.board.take_accounts(accounts)
         observe, standard = settings.policy.mode == "observe", settings.policy.status_style == "standard"
         self.exchange.reload(rules, registry, quotas, observe=observe, standard_status=standard)
         self.board.replies.judge_by(rules, registry, self.exchange.people)

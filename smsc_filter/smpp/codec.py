@@ -19,6 +19,8 @@ def take_pdus(received: bytearray, max_pdu_octets: int = DEFAULT_MAX_PDU_OCTETS)
     """
     # A PDU that comes in by single octets is copied once, when it is whole, not once an octet.
     if len(received) < HEADER_OCTETS:
+        if len(received) >= 4:
+            _check_length(int.from_bytes(received[:4], "big"), max_pdu_octets, 0)
         return
     if len(received) < int.from_bytes(received[:4], "big") <= max_pdu_octets:
         return
@@ -30,7 +32,7 @@ def take_pdus(received: bytearray, max_pdu_octets: int = DEFAULT_MAX_PDU_OCTETS)
         while end - start >= HEADER_OCTETS:
             length, command_id, command_status, sequence_number = unpack(octets, start)
             if not HEADER_OCTETS <= length <= max_pdu_octets:
-                raise FramingError(f"command_length {length} is not between {HEADER_OCTETS} and {max_pdu_octets}")
+                _check_length(length, max_pdu_octets, sequence_number)
             stop = start + length
             if stop > end:
                 break
@@ -39,6 +41,13 @@ def take_pdus(received: bytearray, max_pdu_octets: int = DEFAULT_MAX_PDU_OCTETS)
             yield pdu
     finally:
         del received[:start]
+
+
+def _check_length(length: int, max_pdu_octets: int, sequence_number: int) -> None:
+    """Raise a FramingError for a command_length that no PDU has."""
+    if not HEADER_OCTETS <= length <= max_pdu_octets:
+        detail = f"command_length {length} is not between {HEADER_OCTETS} and {max_pdu_octets}"
+        raise FramingError(detail, sequence_number)
 
 
 def encode(

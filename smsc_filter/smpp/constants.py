@@ -146,5 +146,11 @@ class TlvTag(IntEnum):
     MESSAGE_STATE = 0x0427
 
 
-INTERFACE_VERSIONS: Final = frozenset({0x33, 0x34, 0x50})
+INTERFACE_VERSIONS: Final = frozenset({*range(0x35), 0x50})
 """Versions we speak; sc_interface_version answers 3.4."""
+
+NO_TLVS_UP_TO: Final = 0x33
+"""Versions "3.3 or earlier" (section 5.2.4), which are sent no optional parameters (section 3.4)."""
+
+MESSAGE_ID_OCTETS: Final = 65
+"""Most of a message_id, its NUL included (section 5.2.23)."""

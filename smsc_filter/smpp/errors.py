@@ -8,7 +8,12 @@ class SmppError(Exception):
 
 
 class FramingError(SmppError):
-    """The stream has lost its PDU boundaries: close the link."""
+    """The stream has lost its PDU boundaries: answer generic_nack, then close the link."""
+
+    def __init__(self, detail: str, sequence_number: int = 0) -> None:
+        super().__init__(detail)
+        self.sequence_number = sequence_number
+        """Of the PDU with the broken length; 0 where it did not come that far."""
 
 
 class PduError(SmppError):

@@ -13,6 +13,10 @@ HEADER: Final = Struct(">IIII")
 COMMAND_NAMES: Final = {int(command): command.name.lower() for command in CommandId}
 
 
+_EMPTY_BODIES: Final = {int(CommandId.DELIVER_SM): b"\0", int(CommandId.DATA_SM): b"\0"}
+"""Responses whose message_id is mandatory whatever their status (sections 4.6.2 and 4.7.2): an empty one."""
+
+
 class Pdu:
     """One unit on the wire, whole."""
 
@@ -56,6 +60,7 @@ class Pdu:
 
     def reply(self, status: int = CommandStatus.ESME_ROK, body: bytes = b"") -> bytes:
         """The response to this request, as octets."""
+        body = body or _EMPTY_BODIES.get(self.command_id, b"")
         return (
             HEADER.pack(HEADER_OCTETS + len(body), self.command_id | RESPONSE_BIT, status, self.sequence_number) + body
         )

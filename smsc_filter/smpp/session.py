@@ -5,6 +5,7 @@ Octets and the time come in, PDUs the owner must act on come out, and octets to 
 side (we are an ESME of the SMSC) differ only in who may ask what, so they share one class and two tables.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -76,8 +77,15 @@ REQUESTS: Final = frozenset(command for command in CommandId if not command & RE
 UNANSWERED_COMMANDS: Final = frozenset({CommandId.ALERT_NOTIFICATION, CommandId.OUTBIND})
 """Requests that have no response."""
 
+UNBIND: Final = int(CommandId.UNBIND)
 ENQUIRE_LINK: Final = int(CommandId.ENQUIRE_LINK)
 ENQUIRE_LINK_RESP: Final = int(CommandId.ENQUIRE_LINK_RESP)
+
+
+MAX_OCTETS_A_TURN: Final = 16 << 10
+"""Of requests of one peer that are taken in one turn; the rest waits for the turns of others."""
+
+UNLIMITED: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,16 +122,21 @@ class Session:
     __slots__ = (
         "_admissions",
         "_enquired_at",
+        "_held",
         "_next_sequence",
         "_received",
         "_requested_at",
         "_timers",
         "_write",
         "broken",
+        "halted",
         "heard_at",
+        "held_octets",
         "max_pdu_octets",
         "opened_at",
+        "shed_status",
         "state",
+        "taken_octets",
         "to_send",
         "unanswered",
         "window",
@@ -140,8 +153,8 @@ class Session:
     ) -> None:
         """Begin a session at ``now`` (seconds of any steady clock).
 
-        ``window`` is the most requests of the peer that may wait for our answer; further ones stay in the
-        buffer until one is answered. 0 sets no bound.
+        ``window`` is the most requests of the peer that may wait for our answer; further ones are held until one is
+        answered, and what is no request passes them by. 0 sets no bound.
         """
         self.state = State.OPEN
         self.window = window
@@ -154,6 +167,15 @@ class Session:
         self._admissions = admissions
         self._timers = timers or SessionTimers()
         self._received = bytearray()
+        self._held: deque[Pdu] = deque()
+        self.held_octets = 0
+        """Of requests that came and are held back."""
+        self.taken_octets = 0
+        """Of requests that the last ``receive`` returned."""
+        self.halted = False
+        """Whether every request is held back, for a reason of the owner's."""
+        self.shed_status = 0
+        """When not 0: what a request is answered that would have to be held back."""
         self.to_send: list[bytes] = []
         """What ``bytes_to_send`` will give."""
         self._write = self.to_send.append
@@ -162,20 +184,29 @@ class Session:
         self._requested_at = now
 
     @property
-    def holds(self) -> bool:
-        """Whether the peer must wait: its window is spent, or its bind is being decided, or it is lost."""
-        return (
-            self.state is State.BINDING
-            or self.broken is not None
-            or bool(self.window and self.unanswered >= self.window)
-        )
+    def stands(self) -> bool:
+        """Whether nothing at all is heard: a bind is being decided, or the stream is lost and done with."""
+        return self.state is State.BINDING or (self.broken is not None and not self._held)
 
-    def receive(self, data: bytes, now: float) -> list[Pdu]:
+    @property
+    def window_full(self) -> bool:
+        """Whether as many requests wait for our answer as may."""
+        return bool(self.window) and self.unanswered >= self.window
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether a request is held back that could be taken now."""
+        return bool(self._held) and not self.halted and not self.window_full and not self.stands
+
+    def receive(self, data: bytes, now: float, most_octets: int = MAX_OCTETS_A_TURN) -> list[Pdu]:
         """Take octets from the peer; return what the owner must act on, in order.
 
         That is every request the peer may make now, but for enquire_link, which is answered here, and every
         response. What the peer may not say is answered here as the specification asks. A bind request, or the
         answer to ours, is the last of its list: what follows it waits until the state has moved on.
+
+        A full window, ``halted`` and ``most_octets`` hold back requests alone: responses, which others wait for, and
+        enquire_link come through. The last request taken may go beyond ``most_octets``.
         """
         received = self._received
         if data:
@@ -183,10 +214,17 @@ class Session:
             self._enquired_at = None
             received += data
         taken: list[Pdu] = []
-        if self.holds:
+        if self.state is State.BINDING:
             return taken
         admitted = self._admissions[self.state]
-        unlimited = not self.window
+        left = 0 if self.halted else most_octets
+        room = self.window - self.unanswered if self.window else UNLIMITED
+        if self._held:
+            left, room = self._take_held(taken, left, room)
+            if self._held:
+                room = 0  # what comes now stands behind them
+        if self.broken is not None:
+            received.clear()
         try:
             for pdu in take_pdus(received, self.max_pdu_octets):
                 command_id = pdu.command_id
@@ -195,16 +233,19 @@ class Session:
                         self._write(pdu.reply())
                         continue
                     self._requested_at = now
+                    if left <= 0 or room <= 0:
+                        self._hold(pdu)
+                        continue
                     taken.append(pdu)
+                    left -= len(pdu.octets)
                     if command_id in UNANSWERED_COMMANDS:
                         continue
                     self.unanswered += 1
+                    room -= 1
                     if command_id in BINDS:
                         self.state = State.BINDING
                         break
-                    if unlimited or self.unanswered < self.window:
-                        continue
-                    break
+                    continue
                 if command_id & RESPONSE_BIT:
                     if command_id != ENQUIRE_LINK_RESP:
                         taken.append(pdu)
@@ -219,7 +260,40 @@ class Session:
         except FramingError as error:
             self.broken = error
             received.clear()
+            status = CommandStatus.ESME_RINVCMDLEN
+            self._write(encode(CommandId.GENERIC_NACK, error.sequence_number, status=status))
+        self.taken_octets = 0 if self.halted else most_octets - left
         return taken
+
+    def _take_held(self, taken: list[Pdu], left: int, room: int) -> tuple[int, int]:
+        """Move requests that were held back to ``taken``; what is left of both bounds."""
+        held = self._held
+        while held and left > 0 and room > 0:
+            pdu = held.popleft()
+            self.held_octets -= len(pdu.octets)
+            left -= len(pdu.octets)
+            taken.append(pdu)
+            if pdu.command_id not in UNANSWERED_COMMANDS:
+                self.unanswered += 1
+                room -= 1
+        return left, room
+
+    def _hold(self, pdu: Pdu) -> None:
+        """Keep a request for later, or tell the peer to make it later where no more is kept."""
+        if self.shed_status and pdu.command_id != UNBIND:
+            if pdu.command_id not in UNANSWERED_COMMANDS:
+                self._write(pdu.reply(self.shed_status))
+            return
+        self._held.append(pdu)
+        self.held_octets += len(pdu.octets)
+
+    def answer_held(self, status: int) -> None:
+        """Answer every request that is held back: nobody will take it any more."""
+        for pdu in self._held:
+            if pdu.command_id not in UNANSWERED_COMMANDS:
+                self._write(pdu.reply(status))
+        self._held.clear()
+        self.held_octets = 0
 
     def _refuse(self, pdu: Pdu) -> None:
         """Answer a request that is unknown or out of place."""

@@ -25,6 +25,9 @@ def read_tlvs(octets: bytes, start: int, sequence_number: int = 0) -> list[tuple
     found = []
     end = len(octets)
     while start < end:
+        if end - start == 1 and octets[start] == 0:
+            # Some gateways end a PDU with a NUL (praekelt/python-smpp#7). Nothing can hide in it.
+            break
         if end - start < TLV_HEADER.size:
             raise PduError(
                 CommandStatus.ESME_RINVOPTPARSTREAM,

@@ -323,6 +323,13 @@ class Destination:
         """What an unsuccess_sme list names it by."""
         return self.ton, self.npi, self.address
 
+    def recipient(self, numbering: Numbering) -> str:
+        """Canonical; the name of a list as it is, and "" where it would be taken for a number."""
+        if self.flag == Destination.SME:
+            return numbering.canonical(self.address, self.ton)
+        name = self.address.decode("latin-1")
+        return "" if numbering.canonical(self.address).isdigit() else name
+
     def unsuccess(self, status: int) -> bytes:
         """The entry of an unsuccess_sme list that reports this destination (section 4.5.2)."""
         return b"%b%b\0%b" % (bytes((self.ton, self.npi)), self.address, status.to_bytes(4, "big"))
@@ -378,7 +385,7 @@ class Multi:
         self.messages: list[Message] = [
             _message(
                 pdu, source, source_ton,
-                numbering.canonical(each.address, each.ton),
+                each.recipient(numbering),
                 esm_class, data_coding, payload, tlvs,
             )
             for each in self.destinations

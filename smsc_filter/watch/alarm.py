@@ -30,6 +30,8 @@ class Kind(StrEnum):
     RECORDS_TROUBLE = "records-trouble"
     PROCESS_STUCK = "process-stuck"
     DISK_LOW = "disk-low"
+    WRONG_BINDS = "wrong-binds"
+    SMSC_REFUSES = "smsc-refuses"
     APPEAL_DUE = "appeal-due"
     APPEAL_OVERDUE = "appeal-overdue"
     COMPLAINT_DUE = "complaint-due"

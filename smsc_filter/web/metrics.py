@@ -86,6 +86,9 @@ METRICS: Final[dict[str, Named]] = {
         CounterMetricFamily, "Batches refused because the hot state was away.", ("worker",)
     ),
     "smsc_filter_binds": Named(GaugeMetricFamily, "Binds of providers.", ("worker", "system_id")),
+    "smsc_filter_binds_refused": Named(
+        CounterMetricFamily, "Binds of providers that were refused, by reason.", ("worker", "reason")
+    ),
     "smsc_filter_smsc_binds": Named(GaugeMetricFamily, "Of these, whose SMSC side stands.", ("worker", "system_id")),
     "smsc_filter_worker_up": Named(GaugeMetricFamily, "1 for each worker that told its counters of late.", ("worker",)),
     "smsc_filter_store_up": Named(GaugeMetricFamily, "Whether a store answers.", ("store",)),
@@ -215,6 +218,8 @@ def _by_label(told: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
     for name in ("refused", "greetings_refused", "smsc_refused"):
         for label, count in told[name].items():
             yield f"smsc_filter_{name}", label, count
+    for reason, count in told.get("binds_refused", {}).items():
+        yield "smsc_filter_binds_refused", reason, count
     for system_id, (binds, upstream) in told["binds"].items():
         yield "smsc_filter_binds", system_id, binds
         yield "smsc_filter_smsc_binds", system_id, upstream

@@ -85,7 +85,7 @@ def test_each_kind_of_bind_may_do_what_it_is_for(
     wait_until(lambda: link.unbound and not link.open, "the SMSC is unbound and left")
 
 
-@pytest.mark.parametrize("version", [0x33, 0x34, 0x50])
+@pytest.mark.parametrize("version", [0x00, 0x22, 0x33, 0x34, 0x50])
 def test_interface_versions_are_accepted(smsc: Smsc, relay: Relay, connect: Connect, version: int) -> None:
     esme = connect(relay)
     answer = esme.bind(BANK, version=version)
@@ -117,17 +117,27 @@ def test_a_hashed_password_lets_in_and_a_wrong_one_does_not(relay: Relay, connec
     assert connect(relay).bind(("hashed", "wrong")).command_status == CommandStatus.ESME_RINVPASWD
 
 
-def test_wrong_password_and_unknown_account_hear_the_same_and_may_try_again(
+def test_wrong_password_and_unknown_account_hear_the_same_and_may_connect_again(
     smsc: Smsc, relay: Relay, connect: Connect
 ) -> None:
     links = len(smsc.links)
-    esme = connect(relay)
-    wrong, unknown = esme.bind(("shop", "wrong")), esme.bind(("nobody", "shop-pw"))
+    esme, stranger = connect(relay), connect(relay)
+    wrong, unknown = esme.bind(("shop", "wrong")), stranger.bind(("nobody", "shop-pw"))
+    assert esme.hears_the_end()
+    assert stranger.hears_the_end()
     assert wrong.octets[:12] == unknown.octets[:12]
     assert wrong.body == unknown.body
     assert wrong.command_status == CommandStatus.ESME_RINVPASWD
     assert len(smsc.links) == links, "the SMSC hears nothing of them"
-    assert esme.bind(SHOP).command_status == CommandStatus.ESME_ROK
+    assert connect(relay).bind(SHOP).command_status == CommandStatus.ESME_ROK
+
+
+def test_of_many_binds_on_one_connection_one_is_looked_at(relay: Relay, connect: Connect) -> None:
+    esme = connect(relay)
+    esme.send(b"".join(encode_bind(CommandId.BIND_TRANSCEIVER, number, b"shop", b"wrong") for number in range(500)))
+    assert esme.hears_the_end()
+    assert [pdu.sequence_number for pdu in esme.unasked] == [0]
+    assert connect(relay).bind(SHOP).command_status == CommandStatus.ESME_ROK
 
 
 def test_an_account_binds_only_from_its_networks(relay: Relay, connect: Connect) -> None:
@@ -137,8 +147,8 @@ def test_an_account_binds_only_from_its_networks(relay: Relay, connect: Connect)
 
 def test_binds_of_an_account_are_counted_over_all_workers(relay: Relay, connect: Connect) -> None:
     held = [connect(relay, FEW) for _ in range(3)]
-    late = connect(relay)
-    assert [late.bind(FEW).command_status for _ in range(3)] == [CommandStatus.ESME_RBINDFAIL] * 3
+    late = [connect(relay).bind(FEW).command_status for _ in range(3)]
+    assert late == [CommandStatus.ESME_RBINDFAIL] * 3
     held.pop().close()
     wait_until(lambda: connect(relay).bind(FEW).command_status == 0, "a bind that ended makes room")
 
@@ -154,12 +164,11 @@ def test_a_sender_address_of_somebody_else_is_refused(relay: Relay, smsc: Smsc, 
 
 def test_what_the_smsc_says_to_a_bind_is_what_the_provider_hears(smsc: Smsc, relay: Relay, connect: Connect) -> None:
     smsc.answers[CommandId.BIND_TRANSCEIVER] = lambda pdu: pdu.reply(CommandStatus.ESME_RBINDFAIL)
-    esme = connect(relay)
     try:
-        assert esme.bind(SHOP).command_status == CommandStatus.ESME_RBINDFAIL
+        assert connect(relay).bind(SHOP).command_status == CommandStatus.ESME_RBINDFAIL
     finally:
         smsc.answers.clear()
-    assert esme.bind(SHOP).command_status == CommandStatus.ESME_ROK
+    assert connect(relay).bind(SHOP).command_status == CommandStatus.ESME_ROK
 
 
 def test_a_second_bind_on_a_link_is_refused_and_the_first_stands(relay: Relay, connect: Connect) -> None:

@@ -136,7 +136,7 @@ def comes_down(smsc: Smsc, esme: Esme, pdus: list[bytes], places: list[int], rep
         assert heard.octets[:12] == sent[:12]
         assert heard.octets[16:] == sent[16:]
         if heard.command_id != CommandId.ALERT_NOTIFICATION:
-            esme.send(heard.reply(status, body))
+            esme.send(encode(heard.command_id | 0x80000000, heard.sequence_number, body, status))
             response = smsc.hears_response(first + at, link)
             assert response.command_id == heard.command_id | 0x80000000
             assert (response.command_status, response.body) == (status, body)

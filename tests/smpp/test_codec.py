@@ -122,6 +122,11 @@ def test_a_value_of_65535_octets() -> None:
     assert read_tlvs(encode_tlv(0x0424, b"x" * 65_535), 0) == [(0x0424, b"x" * 65_535)]
 
 
+@pytest.mark.parametrize("before", [b"", b"\x14\0\0\1x"])
+def test_a_nul_behind_everything_holds_nothing(before: bytes) -> None:
+    assert read_tlvs(before + b"\0", 0) == ([(0x1400, b"x")] if before else [])
+
+
 @pytest.mark.parametrize(("octets", "detail"), [
     pytest.param(b"\x14", "1 octets after the last optional parameter", id="one-octet"),
     pytest.param(b"\x14\0\0", "3 octets after the last optional parameter", id="no-length"),

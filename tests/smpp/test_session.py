@@ -165,7 +165,7 @@ def test_what_follows_a_bind_waits_until_it_is_decided() -> None:
     request, text = bind_transmitter(1), submit_sm(2)
     esme.says(request, text, enquire_link(3)).hears_nothing()
     assert [taken.name for taken in esme.taken] == ["bind_transmitter"]
-    assert esme.session.holds
+    assert esme.session.stands
     esme.session.answer(esme.taken.pop(), ESME_ROK)
     esme.slow = False
     esme.says().hears(request.reply(), enquire_link(3).reply(), text.reply())
@@ -212,7 +212,7 @@ def test_the_answer_to_our_bind_is_the_last_of_its_list() -> None:
 def test_a_provider_that_answers_a_bind_nobody_asked_is_still_cut_by_session_init(answered: CommandId) -> None:
     esme = Conversation(timers=SessionTimers(session_init=10))
     esme.says(pdu(answered, 1)).hears_nothing()
-    assert not esme.session.holds
+    assert not esme.session.stands
     assert esme.after(10) is Due.CLOSE
 
 
@@ -224,7 +224,7 @@ def test_a_window_holds_back_what_is_beyond_it() -> None:
     texts = [submit_sm(number) for number in range(2, 7)]
     esme.says(*texts)
     assert [taken.sequence_number for taken in esme.taken] == [2, 3]
-    assert esme.session.holds
+    assert esme.session.window_full
     esme.says()
     assert len(esme.taken) == 2
     esme.session.answer(esme.taken[1], ESME_ROK)
@@ -244,7 +244,7 @@ def test_what_has_no_answer_takes_no_place_in_the_window() -> None:
     smsc.session.state = State.BOUND_RX
     smsc.says(*(pdu(CommandId.ALERT_NOTIFICATION, number) for number in range(3)), pdu(CommandId.DELIVER_SM, 9))
     assert [taken.sequence_number for taken in smsc.taken] == [0, 1, 2, 9]
-    assert smsc.session.holds
+    assert smsc.session.window_full
 
 
 def test_enquire_link_takes_no_place_in_the_window() -> None:
@@ -255,9 +255,66 @@ def test_enquire_link_takes_no_place_in_the_window() -> None:
 
 def test_without_a_window_nothing_is_held_back() -> None:
     esme = Conversation(slow=True).bound()
-    esme.says(*(submit_sm(number) for number in range(300)))
-    assert len(esme.taken) == 300
-    assert not esme.session.holds
+    esme.says(*(submit_sm(number) for number in range(200)))
+    assert len(esme.taken) == 200
+    assert not esme.session.window_full
+
+
+def test_a_full_window_holds_back_neither_responses_nor_enquire_link() -> None:
+    esme = Conversation(slow=True, window=1).bound()
+    answer = pdu(CommandId.DELIVER_SM_RESP, 1, b"\0")
+    esme.says(*(submit_sm(number) for number in range(2, 5)), enquire_link(6), answer, unbind(7))
+    esme.hears(enquire_link(6).reply())
+    assert [taken.name for taken in esme.taken] == ["submit_sm", "deliver_sm_resp"]
+    for taken in list(esme.taken)[:1]:
+        esme.session.answer(taken, ESME_ROK)
+    esme.slow = False
+    esme.taken.clear()
+    esme.says()
+    assert [taken.name for taken in esme.taken] == ["submit_sm", "submit_sm", "unbind"], "in the order they came"
+
+
+def test_the_deliver_sms_of_an_smsc_do_not_hold_back_its_answers() -> None:
+    smsc = Conversation(FROM_SMSC, slow=True, window=2)
+    smsc.session.state = State.BOUND_TRX
+    smsc.says(*(pdu(CommandId.DELIVER_SM, number) for number in range(9)), pdu(CommandId.SUBMIT_SM_RESP, 1, b"m\0"))
+    assert [taken.name for taken in smsc.taken] == ["deliver_sm", "deliver_sm", "submit_sm_resp"]
+
+
+def test_what_a_halted_session_hears_is_answers_alone() -> None:
+    esme = Conversation(slow=True).bound()
+    esme.session.halted = True
+    esme.says(submit_sm(2), pdu(CommandId.DELIVER_SM_RESP, 1), enquire_link(3)).hears(enquire_link(3).reply())
+    assert [taken.name for taken in esme.taken] == ["deliver_sm_resp"]
+    assert not esme.session.may_go_on
+    esme.session.halted = False
+    assert esme.session.may_go_on
+    esme.says()
+    assert [taken.name for taken in esme.taken] == ["deliver_sm_resp", "submit_sm"]
+    assert esme.session.held_octets == 0
+
+
+def test_one_turn_takes_a_bounded_number_of_octets() -> None:
+    esme = Conversation(slow=True).bound()
+    one = submit_sm(2, b"x" * 200)
+    esme.session.receive(one.octets * 100, esme.now, 1000)
+    assert esme.session.taken_octets in range(1000, 1000 + len(one.octets))
+    assert esme.session.held_octets == 100 * len(one.octets) - esme.session.taken_octets
+    taken = 0
+    while esme.session.may_go_on:
+        taken += len(esme.session.receive(b"", esme.now, 1000))
+    assert esme.session.unanswered == 100
+    assert taken < 100
+
+
+def test_requests_beyond_those_held_are_to_be_made_later() -> None:
+    esme = Conversation(slow=True, window=1).bound()
+    esme.says(submit_sm(2), submit_sm(3))
+    esme.session.shed_status = CommandStatus.ESME_RTHROTTLED
+    late, leave = submit_sm(4), unbind(5)
+    esme.says(late, leave).hears(late.reply(CommandStatus.ESME_RTHROTTLED))
+    esme.session.answer_held(CommandStatus.ESME_RTHROTTLED)
+    esme.hears(submit_sm(3).reply(CommandStatus.ESME_RTHROTTLED), leave.reply(CommandStatus.ESME_RTHROTTLED))
 
 
 # Timers.
@@ -363,19 +420,29 @@ def test_a_lost_boundary_is_told_behind_what_came_before(length: int) -> None:
     assert [taken.octets for taken in esme.taken] == [first.octets, second.octets]
     assert isinstance(esme.session.broken, FramingError)
     assert str(length) in str(esme.session.broken)
-    assert esme.session.holds
+    assert esme.session.stands
+    esme.hears(encode(CommandId.GENERIC_NACK, 0, status=CommandStatus.ESME_RINVCMDLEN))
     for taken in esme.taken:
         esme.session.answer(taken, ESME_ROK)
     esme.says(submit_sm(4)).hears(first.reply(), second.reply())
 
 
-def test_a_lost_boundary_behind_a_full_window_waits_its_turn() -> None:
+def test_a_broken_length_is_known_by_its_four_octets_and_answered_under_its_number() -> None:
+    nack = CommandStatus.ESME_RINVCMDLEN
+    Conversation().bound().says(b"\0\0\0\x08").hears(encode(CommandId.GENERIC_NACK, 0, status=nack))
+    whole = b"\0\0\0\x08" + bytes(8) + b"\0\0\0\x4d"
+    Conversation().bound().says(whole).hears(encode(CommandId.GENERIC_NACK, 77, status=nack))
+
+
+def test_what_a_full_window_held_back_before_a_lost_boundary_is_taken() -> None:
     esme = Conversation(slow=True, window=1).bound()
-    esme.says(submit_sm(2), b"\0\0\0\1" + bytes(12))
-    assert esme.session.broken is None
-    esme.session.answer(esme.taken[0], ESME_ROK)
-    esme.says()
+    esme.says(submit_sm(2), submit_sm(3), b"\0\0\0\1" + bytes(12))
     assert esme.session.broken is not None
+    assert not esme.session.stands
+    esme.session.answer(esme.taken[0], ESME_ROK)
+    esme.says(submit_sm(4))
+    assert [taken.sequence_number for taken in esme.taken] == [2, 3]
+    assert esme.session.stands
 
 
 def test_a_lost_link_keeps_no_octets() -> None:
@@ -389,7 +456,7 @@ def test_a_limit_of_ones_own() -> None:
     text = submit_sm(2, b"x" * 100)
     esme = Conversation(max_pdu_octets=len(text.octets)).bound()
     esme.says(text).hears(text.reply())
-    esme.says(submit_sm(3, b"x" * 101)).hears_nothing()
+    esme.says(submit_sm(3, b"x" * 101)).hears(encode(CommandId.GENERIC_NACK, 3, status=CommandStatus.ESME_RINVCMDLEN))
     assert esme.session.broken is not None
 
 
