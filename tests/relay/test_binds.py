@@ -17,6 +17,7 @@ from smsc_filter.smpp.codec import encode, encode_bind
 from smsc_filter.smpp.constants import CommandId, CommandStatus
 from tests.conftest import Connect, StartRelay
 from tests.relay.harness import (
+    ACCOUNTS,
     BANK,
     BANK_SENDER,
     CODE,
@@ -179,8 +180,32 @@ def test_a_second_bind_on_a_link_is_refused_and_the_first_stands(relay: Relay, c
 
 @pytest.fixture(scope="module")
 def restless(smsc: Smsc, start_relay: StartRelay) -> Relay:
-    """A relay that asks for a sign of life after one second of silence."""
-    return start_relay(smsc.port, timers={"enquire_link": 1.0, "response": 2.0})
+    """A relay that asks for a sign of life after one second of silence; two owners of it are one to the SMSC."""
+    hub = {"upstream_system_id": "hub", "upstream_password": "hub-pw"}
+    accounts = [
+        *ACCOUNTS,
+        {"system_id": "shop-hub", "password": "shop-pw", "owner": "shop-ltd", **hub},
+        {"system_id": "bank-hub", "password": "bank-pw", "owner": "bank-ltd", **hub},
+    ]
+    return start_relay(smsc.port, timers={"enquire_link": 1.0, "response": 2.0}, accounts=accounts)
+
+
+def test_owners_that_share_an_account_of_the_smsc_hear_what_is_for_their_addresses(
+    smsc: Smsc, restless: Relay, connect: Connect
+) -> None:
+    shop = connect(restless, ("shop-hub", "shop-pw"))
+    link = smsc.link("hub")
+    to_bank = message(b"8613800000001", BANK_SENDER, "my card is lost", command_id=CommandId.DELIVER_SM)
+    number = link.request(to_bank)
+    assert smsc.hears_response(number, link).command_status == CommandStatus.ESME_RX_T_APPN, "the bank is not bound"
+    bank = connect(restless, ("bank-hub", "bank-pw"))
+    number = link.request(to_bank)
+    heard = bank.next_request()
+    assert BANK_SENDER in heard.body
+    bank.send(heard.reply(body=b"\0"))
+    assert smsc.hears_response(number, link).command_status == CommandStatus.ESME_ROK
+    link.request(message(b"8613800000001", SHOP_SENDER, "hello", command_id=CommandId.DELIVER_SM))
+    assert SHOP_SENDER in shop.next_request().body, "and nothing of the bank's before it"
 
 
 def test_a_silent_provider_is_asked_for_a_sign_of_life_and_given_up_without(
