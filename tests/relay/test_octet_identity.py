@@ -81,7 +81,7 @@ def goes_up(smsc: Smsc, esme: Esme, pdus: list[bytes], places: list[int], reply:
     """Send PDUs in pieces; each arrives as it was and each answer comes back as it was given."""
     status, body = reply
     smsc.forget()
-    answer = lambda pdu: pdu.reply(status, body)  # noqa: E731
+    answer = lambda pdu: encode(pdu.command_id | 0x80000000, pdu.sequence_number, body, status)  # noqa: E731
     smsc.answers = dict.fromkeys(
         (CommandId.SUBMIT_SM, CommandId.DATA_SM, CommandId.QUERY_SM, CommandId.CANCEL_SM, CommandId.REPLACE_SM), answer
     )
