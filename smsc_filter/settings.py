@@ -37,7 +37,7 @@ _STRICT = ConfigDict(extra="forbid")
 _SECRET_KEY: Final = re.compile(r"password|secret|_key$|_url$")
 """Keys of which no complaint shows what they were set to; a URL may carry a password."""
 
-_URL_WITH_PASSWORD: Final = re.compile(r"[a-z+]+://[^/@]*:[^/@]+@")
+_URL_WITH_PASSWORD: Final = re.compile(r"(?<![a-z+])[a-z+]{1,32}://[^/@:]{0,256}:[^/@]{1,256}@")
 
 SET_BY_OPERATOR: Final = "set by the operator"
 

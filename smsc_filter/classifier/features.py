@@ -26,7 +26,6 @@ from smsc_filter.classifier.normalise import (
     LOOKALIKES,
     MARGIN,
     MARK,
-    MAX_CHARACTERS,
     MOST_MARKS,
     RUN,
     SEAM,
@@ -56,8 +55,11 @@ LONG: Final = 160
 MANY_MARKS: Final = 10
 """Marks of a text beyond which they count for less: which they are then tells of a disguise more than of a text."""
 
+LONGEST_SCALED: Final = 2_048
+"""Characters beyond which no text counts for less; the scorer cuts texts into windows long before."""
+
 _LETTER_SCALES: Final = np.array(
-    [1 / max(length**0.5, length / LONG**0.5, 1) for length in range(MARGIN + MAX_CHARACTERS + 1)], np.float32
+    [1 / max(length**0.5, length / LONG**0.5, 1) for length in range(MARGIN + LONGEST_SCALED + 1)], np.float32
 )
 _MARK_SCALES: Final = np.array(
     [2 / max(length, length**2 / (SEAM + MANY_MARKS), 1) for length in range(SEAM + MOST_MARKS + 1)], np.float32

@@ -33,9 +33,6 @@ from unicodedata import ucd_3_2_0 as ucd
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_CHARACTERS: Final = 2048
-"""A longer text is judged by its first and its last 1,024 characters, so that work is bounded."""
-
 MARGIN: Final = 3
 """Places before every text, and behind the last, that hold ``EDGE``: no n-gram of up to
 ``MARGIN + 1`` characters then sees two texts, and the edges of a text are features themselves."""
@@ -172,18 +169,10 @@ class Folded(NamedTuple):
 def fold(texts: Sequence[str]) -> Folded:
     """Fold a batch of at least one text; any ``str`` will do, lone surrogates included."""
     lengths = np.fromiter(map(len, texts), np.intp, len(texts))
-    if lengths.max() > MAX_CHARACTERS:
-        texts = [_ends(text) for text in texts]
-        np.minimum(lengths, MAX_CHARACTERS, out=lengths)
     margin = _FILLER * MARGIN
     joined = margin.join(chain(("",), texts, ("",)))
     points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
     return _Batch(points, lengths).fold()
-
-
-def _ends(text: str) -> str:
-    half = MAX_CHARACTERS // 2
-    return text if len(text) <= MAX_CHARACTERS else text[:half] + text[-half:]
 
 
 class _Batch:

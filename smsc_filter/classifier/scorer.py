@@ -9,6 +9,7 @@ import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -33,6 +34,16 @@ __all__ = ["KINDS", "Contribution", "ModelError", "Scorer", "Scores", "Weights",
 
 BATCH: Final = 256
 """Texts scored at once; more are cut into pieces, so that the arrays between stay in the cache."""
+
+WINDOW: Final = 480
+"""Characters of a text, some three SMS, above which it is judged by windows of so many, of which the worst counts: an
+advertisement in the midst of a long text counts as if it stood alone or nearly so."""
+
+STEP: Final = 320
+"""Characters from one window to the next; what is no longer than the difference lies whole in one of them."""
+
+WINDOWS: Final = 64
+"""Windows scored at once."""
 
 _MOST: Final = np.float32(80)
 
@@ -120,26 +131,40 @@ class Scorer:
 
     def score(self, texts: Sequence[str]) -> Scores:
         """Score n texts as a subscriber reads them, parts joined, not yet normalised."""
-        if 0 < len(texts) <= BATCH:
+        if 0 < len(texts) <= BATCH and max(map(len, texts)) <= WINDOW:
             return Scores(*self._score(fold(texts)))
         scores = Scores(np.empty(len(texts), np.float32), np.empty(len(texts), np.uint8))
         for start in range(0, len(texts), BATCH):
             piece = slice(start, start + BATCH)
-            scores.score[piece], scores.kind[piece] = self._score(fold(texts[piece]))
+            scores.score[piece], scores.kind[piece] = self._score_windows(texts[piece])
         return scores
+
+    def _score_windows(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Score and kind of the worst window of each text."""
+        windows = [windows_of(text) for text in texts]
+        pieces = list(chain.from_iterable(windows))
+        scored = [self._score(fold(pieces[at : at + WINDOWS])) for at in range(0, len(pieces), WINDOWS)]
+        score, kind = (np.concatenate(column) for column in zip(*scored, strict=True))
+        worst = _worst(score, windows)
+        return score[worst], kind[worst]
 
     def log_odds(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Shape (n,): the score before the logistic function, which tells apart scores close to 1."""
-        pieces = [fold(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
-        return np.concatenate([np.empty(0, np.float32), *(self._sum(piece)[0] for piece in pieces)])
+        windows = [windows_of(text) for text in texts]
+        pieces = list(chain.from_iterable(windows))
+        sums = [self._sum(fold(pieces[at : at + BATCH]))[0] for at in range(0, len(pieces), BATCH)]
+        odds = np.concatenate([np.empty(0, np.float32), *sums])
+        return odds[_worst(odds, windows)]
 
     def explain(self, text: str, most: int = 12) -> list[Contribution]:
         """The n-grams that matter most for the score of ``text``, the largest contribution first.
 
         Size counts, not sign: a negative contribution speaks against *commercial*. Over all n-grams
-        (``most`` large enough) the contributions and ``bias`` add up to the log-odds exactly.
+        (``most`` large enough) the contributions and ``bias`` add up to the log-odds exactly. Of a long text they are
+        those of its worst window.
         """
-        folded = fold([text])
+        windows = windows_of(text)
+        folded = fold([max(windows, key=lambda window: self.log_odds([window])[0]) if len(windows) > 1 else text])
         scale = np.repeat(features.scales(folded), folded.lengths)
         codes = folded.codes.tolist()
         sums: defaultdict[str, float] = defaultdict(float)
@@ -184,6 +209,22 @@ class Scorer:
             kinds += np.add.reduceat(weights.kind.take(rows, axis=0), folded.starts, axis=0)
         kinds *= scale[:, None]
         return commercial, kinds[:n] + kinds[n:] + weights.kind_bias
+
+
+def windows_of(text: str) -> list[str]:
+    """The windows a text is judged by: itself, unless it is longer than ``WINDOW``. The last one ends with the text."""
+    if len(text) <= WINDOW:
+        return [text]
+    return [text[at : at + WINDOW] for at in (*range(0, len(text) - WINDOW, STEP), len(text) - WINDOW)]
+
+
+def _worst(values: NDArray[np.float32], windows: Sequence[Sequence[str]]) -> NDArray[np.intp]:
+    """Where the greatest of the values of each text stands."""
+    counts = np.fromiter(map(len, windows), np.intp, len(windows))
+    starts = np.cumsum(counts) - counts
+    if values.size == counts.size:
+        return starts
+    return np.array([at + values[at : at + count].argmax() for at, count in zip(starts, counts, strict=True)], np.intp)
 
 
 def write_weights(weights: Weights, path: Path) -> str:

@@ -19,6 +19,8 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter
 
+from smsc_filter.policy.links import has_link
+
 GRANTED: Final = "granted"
 WITHDRAWN: Final = "withdrawn"
 
@@ -171,7 +173,8 @@ class Wording:
     def _carried(self, text: str) -> Carried:
         """What a commercial text carries of what it has to."""
         folded = text.lower()
-        return Carried(found(self._name, folded), found(self._contact, folded), found(self._refuse, folded))
+        contact = found(self._contact, folded) or has_link(folded)
+        return Carried(found(self._name, folded), contact, found(self._refuse, folded))
 
 
 def found(patterns: Patterns, folded: str) -> bool:

@@ -15,7 +15,6 @@ Source: Broder, "On the resemblance and containment of documents", 1997; Li and 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smsc_filter.classifier.normalise import fold
+from smsc_filter.policy.links import without_links
 
 PLACES: Final = 32
 """Octets of a sketch."""
@@ -37,10 +37,6 @@ NO_SKETCH: Final = bytes(PLACES)
 
 _IDEOGRAPH = 0x2E80
 _SHORT, _LONG = 2, 5
-_LINK = re.compile(
-    r"(?:https?://|www\.)\S+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b(?:/[\w/?&=%.#-]*)?",
-    re.IGNORECASE | re.ASCII,
-)
 
 # Odd numbers without a pattern, the same in every version of Python and numpy: sketches in the store outlive both.
 _MULTIPLIERS: Final = np.array(
@@ -52,7 +48,7 @@ def sketch(texts: Sequence[str]) -> list[bytes]:
     """The sketch of each text, ``PLACES`` octets; ``NO_SKETCH`` where there are no letters."""
     if not texts:
         return []
-    folded = fold([_LINK.sub(" ", text) for text in texts])
+    folded = fold([without_links(text) for text in texts])
     kept = _letters().take(folded.codes, mode="clip")
     kept[folded.codes >= 0x110000] = False
     owner = np.repeat(np.arange(len(texts)), folded.lengths[: len(texts)])

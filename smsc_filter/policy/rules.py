@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -24,6 +23,13 @@ MOST_CONFIRMATION_OCTETS: Final = 140
 PURPOSES: Final = ("commercial", "service", "person")
 
 _STRICT = ConfigDict(extra="forbid")
+
+
+class ProhibitedList(Protocol):
+    """What is never sent, as ``policy.prohibited`` looks for it."""
+
+    def search(self, text: str) -> str | None:
+        """An entry that is in ``text``; None where there is none."""
 
 
 class ProfileError(Exception):
@@ -421,7 +427,7 @@ class Rules:
     contacts: ContactRules | None = None
     festivals: FestivalRules | None = None
     greetings: GreetingRules | None = None
-    prohibited: re.Pattern[str] | None = field(default=None, compare=False)
+    prohibited: ProhibitedList | None = field(default=None, compare=False)
 
     def offered_words(self, text: str) -> tuple[str, ...]:
         """The words with which a text that asks for consent says one may agree."""
@@ -487,7 +493,7 @@ def with_quiet_hours(profile: Profile, text: str) -> Profile:
     return replace(profile, quiet=QuietHours(begin=begin, end=end, article="set by the operator", seen=True))
 
 
-def make_rules(profile: Profile, thresholds: Mapping[str, float], prohibited: re.Pattern[str] | None = None) -> Rules:
+def make_rules(profile: Profile, thresholds: Mapping[str, float], prohibited: ProhibitedList | None = None) -> Rules:
     """The rules by which messages are judged."""
     return Rules(
         profile=profile.name,

@@ -44,20 +44,22 @@ _MONTHS: Final = {
          ("dec", "december")), 1)
     for name in names
 }  # fmt: skip
-_WEEKDAY: Final = re.compile(r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[,.]?\s+|(?:星期|周|週)[一二三四五六日天]\s*")
-_YMD: Final = re.compile(r"([0-9]{4})\s*[-/.]\s*([0-9]{1,2})\s*[-/.]\s*([0-9]{1,2})(?![0-9])")
-_DMY: Final = re.compile(r"([0-9]{1,2})\s*([-/.])\s*([0-9]{1,2})\s*[-/.]\s*([0-9]{4})(?![0-9])")
-_NAMED_DAY: Final = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th)?[\s-]+([a-z]{3,9})[.,]?[\s-]+([0-9]{4})(?![0-9])")
-_NAMED_MONTH: Final = re.compile(r"([a-z]{3,9})[.]?\s+([0-9]{1,2})(?:st|nd|rd|th)?,?\s+([0-9]{4})(?![0-9])")
+_WEEKDAY: Final = re.compile(
+    r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}[,.]?\s{1,4}|(?:星期|周|週)[一二三四五六日天]\s{0,4}"
+)
+_YMD: Final = re.compile(r"([0-9]{4})\s{0,4}[-/.]\s{0,4}([0-9]{1,2})\s{0,4}[-/.]\s{0,4}([0-9]{1,2})(?![0-9])")
+_DMY: Final = re.compile(r"([0-9]{1,2})\s{0,4}([-/.])\s{0,4}([0-9]{1,2})\s{0,4}[-/.]\s{0,4}([0-9]{4})(?![0-9])")
+_NAMED_DAY: Final = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th)?[\s-]{1,4}([a-z]{3,9})[.,]?[\s-]{1,4}([0-9]{4})(?![0-9])")
+_NAMED_MONTH: Final = re.compile(r"([a-z]{3,9})[.]?\s{1,4}([0-9]{1,2})(?:st|nd|rd|th)?,?\s{1,4}([0-9]{4})(?![0-9])")
 _HALVES: Final = {
     **dict.fromkeys(("am", "a.m.", "上午", "早上", "凌晨", "清晨"), 0),
     **dict.fromkeys(("pm", "p.m.", "下午", "晚上", "傍晚", "中午"), 12),
 }
 _HALF: Final = "|".join(re.escape(half) for half in _HALVES)
 _CLOCK: Final = re.compile(
-    rf"({_HALF})?\s*([0-9]{{1,2}}):([0-9]{{1,2}})(?::([0-9]{{1,2}})(?:[.,]([0-9]{{1,9}}))?)?:?\s*({_HALF})?"
+    rf"({_HALF})?\s{{0,4}}([0-9]{{1,2}}):([0-9]{{1,2}})(?::([0-9]{{1,2}})(?:[.,]([0-9]{{1,9}}))?)?:?\s{{0,4}}({_HALF})?"
 )
-_OFFSET: Final = re.compile(r"(?:utc|gmt)?\s*([+-])([0-9]{1,2}):?([0-9]{2})?(?:\s*\([^)]*\))?|z|utc|gmt")
+_OFFSET: Final = re.compile(r"(?:utc|gmt)?\s{0,4}([+-])([0-9]{1,2}):?([0-9]{2})?(?:\s{0,4}\([^)]{0,64}\))?|z|utc|gmt")
 _CHINESE: Final = str.maketrans({"年": "-", "月": "-", "日": " ", "号": " ", "號": " ", "时": ":", "時": ":", "点": ":",
                                  "點": ":", "分": ":", "秒": " "})  # fmt: skip
 

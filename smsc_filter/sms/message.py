@@ -255,7 +255,7 @@ _RECEIPTS: Final = frozenset({0x04, 0x20})
 _MESSAGE_TYPE: Final = 0x3C
 
 # The text of a receipt, appendix B. Many SMSCs set no type in esm_class.
-_RECEIPT_TEXT: Final = re.compile(rb"\s*id:\S{1,80} .{0,200}\bstat:[A-Z]", re.DOTALL)
+_RECEIPT_TEXT: Final = re.compile(rb"\s{0,8}id:\S{1,80} .{0,200}\bstat:[A-Z]", re.DOTALL)
 
 
 def read_delivery(pdu: Pdu, numbering: Numbering) -> Delivery | None:

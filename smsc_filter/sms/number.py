@@ -51,7 +51,7 @@ _MOBILE: Final = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
 _DIGITS: Final = frozenset("0123456789")
 
 _EXPONENT: Final = re.compile(r"\+?([0-9])(?:\.([0-9]+))?[eE]\+?([0-9]{1,2})")
-_DECIMAL: Final = re.compile(r"(\+?[0-9]+)\.([0-9]{1,2}|0+)")
+_DECIMAL: Final = re.compile(r"(\+?[0-9]{1,32})\.([0-9]{1,2}|0{1,32})")
 """A fraction behind digits; longer ones may be the last group of a number written with dots."""
 
 _THOUSANDS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
