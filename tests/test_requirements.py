@@ -60,7 +60,7 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
         "policy/test_text_checks.py::test_ways_to_refuse_are_recognised",
     ),
     "CN-11": ("relay/test_binds.py::test_a_sender_address_of_somebody_else_is_refused",),
-    "CN-12": ("relay/test_binds.py::test_wrong_password_and_unknown_account_hear_the_same_and_may_try_again",),
+    "CN-12": ("relay/test_binds.py::test_wrong_password_and_unknown_account_hear_the_same_and_may_connect_again",),
     # What is kept, and for how long.
     "CN-13": (
         "records/test_record.py::test_a_row_becomes_a_row_of_the_table",

@@ -22,6 +22,7 @@ from smsc_filter.service.build import (
     shadow_folder,
 )
 from smsc_filter.service.build_records import make_projector, owners_of, reply_seconds
+from smsc_filter.service.numbers import holder_of
 from smsc_filter.settings import Settings
 from smsc_filter.state.notices import post
 from smsc_filter.web.console.setup import Setup
@@ -78,6 +79,7 @@ def web_context(
         numbering=settings.numbers,
         partitions=settings.state.partitions,
         node=settings.node,
+        machine=holder_of(settings),
         folder=settings.data_dir,
         min_free_mb=settings.state.min_free_mb,
         timeout=settings.state.timeout,

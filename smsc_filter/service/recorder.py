@@ -30,6 +30,7 @@ from smsc_filter.service.build import spool_folder
 from smsc_filter.service.build_records import make_projector, open_records
 from smsc_filter.service.child import ALARM, READY, Control, Start
 from smsc_filter.service.clerk import make_clerk
+from smsc_filter.service.numbers import holder_of
 from smsc_filter.service.rewriting import rewrite_daily
 from smsc_filter.service.scores import ScoreWatch
 from smsc_filter.service.watching import Watching
@@ -85,7 +86,7 @@ async def run_recorder(start: Start, control: Control) -> None:
     projector, projecting = make_projector(settings, engine, writer), asyncio.Event()
     terms = terms_of(read_profile(settings.policy.profile))
     clerk = make_clerk(settings, engine, writer, terms)
-    workers = WorkerAlarms(writer, settings.node)
+    workers = WorkerAlarms(writer, holder_of(settings))
 
     def also(now: float) -> list[Alarm]:
         return [*clerk.look(now), *look_for_set_aside(engine, now), *workers.look(now)]

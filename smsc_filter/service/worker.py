@@ -143,7 +143,7 @@ class Worker:
         self._swapping: asyncio.Task[None] | None = None
         self._rules = b""
         self._last_room = False
-        self._field = figures.field(settings.node, number)
+        self._field = figures.field(holder_of(settings), number)
 
     def _seal_texts(self, settings: Settings) -> None:
         """Seal what is kept of texts, where the settings say so."""

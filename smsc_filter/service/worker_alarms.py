@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import redis
 
-from smsc_filter.state.figures import KEY, read_meters
+from smsc_filter.state.figures import KEY, forgotten, read_meters
 from smsc_filter.watch.alarm import Alarm, Kind
 
 LOOK_SECONDS: Final = 5.0
@@ -15,10 +15,10 @@ LOOK_SECONDS: Final = 5.0
 class WorkerAlarms:
     """Reads the alarms of workers; the same one is raised again for as long as it holds."""
 
-    def __init__(self, client: redis.Redis, node: int) -> None:
-        """Read from ``client`` what workers of machine ``node`` publish."""
+    def __init__(self, client: redis.Redis, machine: str) -> None:
+        """Read from ``client`` what workers of ``machine`` publish."""
         self._client = client
-        self._node = node
+        self._machine = machine
         self._look_at = 0.0
 
     def look(self, now: float) -> list[Alarm]:
@@ -28,6 +28,8 @@ class WorkerAlarms:
         self._look_at = now + LOOK_SECONDS
         try:
             fields: Any = self._client.hgetall(KEY)
+            if old := forgotten(fields, now):
+                self._client.hdel(KEY, *old)
         except redis.RedisError:
             return []
         return [
@@ -38,6 +40,6 @@ class WorkerAlarms:
                 sentence=alarm["sentence"],
                 evidence=alarm["evidence"],
             )
-            for told in read_meters(fields, self._node, now).values()
+            for told in read_meters(fields, self._machine, now).values()
             for alarm in told.get("alarms", ())
         ]

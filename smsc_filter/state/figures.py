@@ -1,8 +1,9 @@
 """What a worker counts, and where it tells it: one hash in the hot state with a field a worker.
 
 A worker adds to plain numbers, once a batch, and tells all of them twice a second; whoever serves ``/metrics`` reads
-the hash when asked. Each worker stays a series of its own, so that one that starts anew is a counter that was reset
-and no dip in a sum. A field that was not told again for ``STALE_SECONDS`` is of a worker that is no more.
+the hash when asked. The field names the installation, not its leased number: after a long cut from the store another
+machine may have that number. Each worker stays a series of its own, so that one that starts anew is a counter that was
+reset and no dip in a sum. A field that was not told again for ``STALE_SECONDS`` is of a worker that is no more.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from smsc_filter.state import keys
 KEY: Final = f"{keys.tag(0)}meters"
 
 STALE_SECONDS: Final = 30.0
+
+FORGET_SECONDS: Final = 86_400.0
+"""Fields that were not told again for so long are deleted."""
 
 STAGES: Final = ("decode", "score", "look-up", "judge", "spend", "batch", "upstream")
 """The road of a message: octets to messages; the classifier; facts from the store; the checks; quota and record in the
@@ -86,18 +90,23 @@ class Meter:
         })  # fmt: skip
 
 
-def field(node: int, number: int) -> str:
+def field(machine: str, number: int) -> str:
     """The field of a worker of a machine; the next process of the same number takes it over."""
-    return f"{node}.{number}"
+    return f"{machine}/{number}"
 
 
-def read_meters(fields: Mapping[bytes, bytes], node: int, now: float) -> dict[str, dict[str, Any]]:
+def read_meters(fields: Mapping[bytes, bytes], machine: str, now: float) -> dict[str, dict[str, Any]]:
     """What the workers of a machine told, by their number; what is stale is left out."""
     told: dict[str, dict[str, Any]] = {}
     for name, octets in fields.items():
-        its_node, _, number = name.decode().partition(".")
-        if its_node == str(node):
+        its_machine, _, number = name.decode().rpartition("/")
+        if its_machine == machine:
             values = orjson.loads(octets)
             if now - values["at"] < STALE_SECONDS:
                 told[number] = values
     return dict(sorted(told.items(), key=lambda item: int(item[0])))
+
+
+def forgotten(fields: Mapping[bytes, bytes], now: float) -> list[bytes]:
+    """The fields of workers that are no more, of any machine."""
+    return [name for name, octets in fields.items() if now - orjson.loads(octets)["at"] > FORGET_SECONDS]

@@ -50,6 +50,8 @@ class Context:
     numbering: Numbering
     partitions: int
     node: int
+    machine: str
+    """What this installation is called where workers tell their figures."""
     clock: Callable[[], float]
     declines: Declines
     consents: ConsentDesk
@@ -104,6 +106,7 @@ def make_context(
     numbering: Numbering,
     partitions: int,
     node: int,
+    machine: str,
     folder: Path,
     min_free_mb: float,
     timeout: float,
@@ -127,6 +130,7 @@ def make_context(
         numbering: how numbers are read.
         partitions: over how many the hot state is spread.
         node: the number of this machine.
+        machine: what this installation is called where workers tell their figures.
         folder: where uploads and evidence are kept, in folders of their own.
         min_free_mb: room to be left there, in MiB.
         timeout: of a question to the hot state, in seconds.
@@ -148,6 +152,7 @@ def make_context(
         numbering=numbering,
         partitions=partitions,
         node=node,
+        machine=machine,
         clock=clock,
         declines=Declines(store, partitions, timeout),
         consents=ConsentDesk(

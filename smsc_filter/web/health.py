@@ -101,7 +101,7 @@ async def _ask_state(context: Context) -> None:
 
 async def _ask_relay(context: Context) -> None:
     fields: Any = await context.store.hgetall(KEY)
-    if not read_meters(fields, context.node, context.clock()):
+    if not read_meters(fields, context.machine, context.clock()):
         raise NoWorker
 
 

@@ -181,7 +181,7 @@ async def _state(context: Context, sheet: Sheet) -> None:
         return
     sheet.put("smsc_filter_store_up", 1, "state")
     sheet.put("smsc_filter_store_answer_seconds", time.perf_counter() - began, "state")
-    put_workers(sheet, read_meters(fields, context.node, context.clock()))
+    put_workers(sheet, read_meters(fields, context.machine, context.clock()))
 
 
 async def _stream(context: Context, sheet: Sheet, partition: int) -> None:

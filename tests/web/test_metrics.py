@@ -65,12 +65,11 @@ def test_what_workers_told_is_summed_up_by_worker(world: World) -> None:
         meter.greetings = 100
         meter.refuse(Cause.QUOTA_SPENT, greeting=number == 0)
         meter.refuse(Cause.NO_CONSENT, greeting=False)
-        world.store.hset(
-            KEY, field(0, number), meter.tell(NOW, waiting_messages=3, outcomes_lost=0, binds={"shop": [2, 1]})
-        )
+        told_last = meter.tell(NOW, waiting_messages=3, outcomes_lost=0, binds={"shop": [2, 1]})
+        world.store.hset(KEY, field(world.context.machine, number), told_last)
     stale = Meter().tell(NOW - STALE_SECONDS, waiting_messages=0, outcomes_lost=0, binds={})
-    world.store.hset(KEY, field(0, 2), stale)
-    world.store.hset(KEY, field(1, 0), Meter().tell(NOW, waiting_messages=0, outcomes_lost=0, binds={}))
+    world.store.hset(KEY, field(world.context.machine, 2), stale)
+    world.store.hset(KEY, field("another", 0), Meter().tell(NOW, waiting_messages=0, outcomes_lost=0, binds={}))
     found = told(world)
     assert total(found, "smsc_filter_messages_total") == 21
     assert total(found, "smsc_filter_messages_total", worker="1") == 11
@@ -159,4 +158,4 @@ def test_messages_over_the_wire_are_counted(smsc: Smsc, start_relay: StartRelay,
             counts = {"look-up": 4, "upstream": 2}
             assert total(found, "smsc_filter_stage_seconds_count", stage=stage) == counts.get(stage, 5), stage
         readiness = web.get("/readyz").json()
-        assert readiness["checks"] == {"records": "ok", "state": "ok", "relay": "ok"}
+        assert readiness["checks"] == {"records": "ok", "state": "ok", "relay": "ok", "disk": "ok"}
