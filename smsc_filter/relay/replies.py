@@ -32,7 +32,7 @@ from smsc_filter.smpp.codec import encode_submit
 from smsc_filter.smpp.constants import HEADER_OCTETS, CommandStatus
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.sms.address import Numbering
-from smsc_filter.sms.coding import encode_text
+from smsc_filter.sms.coding import decode_text, encode_text
 from smsc_filter.sms.message import Delivery, read_delivery
 from smsc_filter.sms.readings import texts_of
 from smsc_filter.state.appeals import Appeals, SentAppeal
@@ -146,7 +146,7 @@ class Replies:
         now = self._clock()
         octets, whole = self._long.octets(delivery, now)
         if whole:
-            for text in texts_of(octets, delivery.data_coding):
+            for text in (text for each in (octets, *delivery.alone) for text in texts_of(each, delivery.data_coding)):
                 if (appeal := read_appeal(text, self._rules.replies.appeals)) is not None:
                     return SentAppeal(delivery.subscriber, *appeal, int(now * 1000))
         meaning, text = self._heard(delivery, octets)
@@ -158,13 +158,24 @@ class Replies:
         """What is known of a reply says, or this part of it by itself."""
         if self._registry.person_at(delivery.destination, delivery.destination_ton) is not None:
             # "Leave me alone" to a person is no word to the person's operator; a keyword may be.
-            return self._rules.replies.read_keywords(delivery.text), delivery.text
+            return self._keywords(delivery)
         meaning, text = self._meaning(octets, delivery.data_coding)
-        if meaning.kind != STOP and delivery.part is not None:
-            alone, its_text = self._meaning(delivery.octets, delivery.data_coding)
-            if alone.kind == STOP:
-                return alone, its_text
+        by_itself = (delivery.octets, *delivery.alone) if delivery.part is not None else delivery.alone
+        for each in by_itself:
+            if meaning.kind == STOP and not meaning.doubtful:
+                break
+            alone, its_text = self._meaning(each, delivery.data_coding)
+            if (alone.kind == STOP and meaning.kind != STOP) or (meaning.kind == TALK and each in delivery.alone):
+                meaning, text = alone, its_text
         return meaning, text
+
+    def _keywords(self, delivery: Delivery) -> tuple[Meaning, str]:
+        """What a keyword in a reply says; of several texts in one PDU, a stop."""
+        read = [
+            (self._rules.replies.read_keywords(text), text)
+            for text in (delivery.text, *(decode_text(each, delivery.data_coding) for each in delivery.alone))
+        ]
+        return next((each for each in read if each[0].kind == STOP), read[0])
 
     def _meaning(self, octets: bytes, data_coding: int) -> tuple[Meaning, str]:
         """What octets say, and the text that says it; a stop in another coding than the declared one counts, too."""

@@ -47,15 +47,15 @@ def read_tlvs(octets: bytes, start: int, sequence_number: int = 0) -> list[tuple
     return found
 
 
-def whole_tlvs(octets: bytes, start: int) -> dict[int, bytes]:
+def whole_tlvs(octets: bytes, start: int) -> list[tuple[int, bytes]]:
     """Optional parameters up to the first that is not whole: what can be made of a PDU that ends in stray octets."""
-    found: dict[int, bytes] = {}
+    found: list[tuple[int, bytes]] = []
     while start + TLV_HEADER.size <= len(octets):
         tag, length = TLV_HEADER.unpack_from(octets, start)
         start += TLV_HEADER.size
         if start + length > len(octets):
             break
-        found[tag] = octets[start : start + length]
+        found.append((tag, octets[start : start + length]))
         start += length
     return found
 

@@ -5,6 +5,7 @@ handset may show and forwards the octets themselves.
 """
 
 import codecs
+from collections.abc import Sequence
 from typing import Final
 
 from smsc_filter.smpp.constants import DataCoding
@@ -45,6 +46,9 @@ _CODECS: Final[dict[int, str]] = {
 }
 _GSM: Final = "gsm"
 _BINARY: Final = ""
+
+_GAPS: Final = {"utf-16-be": b"\0\n", "iso2022_jp": b"\x1b(B\n"}
+"""A line break by alphabet, where it is not one octet; ISO 2022 goes back to ASCII before it."""
 
 
 def alphabet(data_coding: int) -> str:
@@ -98,6 +102,23 @@ def decode_text(octets: bytes, data_coding: int) -> str:
     if name == _GSM:
         return decode_gsm(octets)
     return octets.decode(name, "replace") if name else ""
+
+
+def join_texts(pieces: Sequence[bytes], data_coding: int) -> bytes:
+    """Octets that read as each of several texts of one message, and as all of them in a row.
+
+    Args:
+        pieces: at least one; one alone is given back as it is.
+        data_coding: of them all.
+
+    Each piece is decoded from its own first octet: an odd octet count does not move the pairs of the next.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    name = _ALPHABETS[data_coding]
+    gap = _GAPS.get(name, b"\n")
+    pairs = name == "utf-16-be"
+    return gap.join((*(piece[: len(piece) & ~1] if pairs else piece for piece in pieces), b"".join(pieces)))
 
 
 # The escape is no character to write, though alone it reads as one.

@@ -19,7 +19,7 @@ from smsc_filter.smpp.layouts import (
 from smsc_filter.smpp.pdu import HEADER, Pdu
 from smsc_filter.smpp.tlv import read_tlvs, whole_tlvs
 from smsc_filter.sms.address import Numbering
-from smsc_filter.sms.coding import decode_text
+from smsc_filter.sms.coding import decode_text, join_texts
 from smsc_filter.sms.number import readings
 from smsc_filter.sms.udh import Part, part_of, split_udh
 
@@ -147,7 +147,7 @@ def read_data(pdu: Pdu, numbering: Numbering) -> Message:
     if match is None:
         raise what_is_wrong(LAYOUTS[CommandId.DATA_SM], pdu.octets, pdu.sequence_number)
     source_ton, source, recipient_ton, recipient, esm_class, data_coding = match.group(*_DATA_GROUPS)
-    tlvs = dict(read_tlvs(pdu.octets, match.end(), pdu.sequence_number))
+    tlvs = read_tlvs(pdu.octets, match.end(), pdu.sequence_number)
     return _message(
         pdu, source, source_ton[0], numbering.canonical(recipient, recipient_ton[0]), esm_class[0],
         data_coding[0], b"", tlvs,
@@ -157,7 +157,7 @@ def read_data(pdu: Pdu, numbering: Numbering) -> Message:
 class Replacement:
     """What a replace_sm says: the new text, and which message it replaces. Its recipient is not in it."""
 
-    __slots__ = ("message_id", "payload", "pdu", "source", "source_ton")
+    __slots__ = ("_pieces", "message_id", "pdu", "source", "source_ton")
 
     def __init__(self, pdu: Pdu) -> None:
         """Read ``pdu``.
@@ -170,24 +170,27 @@ class Replacement:
             raise what_is_wrong(LAYOUTS[CommandId.REPLACE_SM], pdu.octets, pdu.sequence_number)
         self.message_id, source_ton, self.source, sm_length = match.group(*_REPLACE_GROUPS)
         self.source_ton: int = source_ton[0]
-        self.payload, tlvs = _user_data(pdu, match.end(), sm_length[0])
-        self.payload += tlvs.get(TlvTag.MESSAGE_PAYLOAD, b"")
+        self._pieces = _pieces(*_user_data(pdu, match.end(), sm_length[0]))
         self.pdu = pdu
 
     def as_message(self, recipient: str, data_coding: int) -> Message:
         """The message as it would now read, with what is known of the one it replaces."""
-        return self._message(recipient, data_coding, decode_text(self.payload, data_coding))
+        return self._message(recipient, data_coding, self._read_as(data_coding))
 
     def readings(self) -> list[str]:
         """Everything the text can be read as where nothing is known of the message, its coding included."""
-        return list(dict.fromkeys(decode_text(self.payload, coding) for coding in _POSSIBLE_CODINGS))
+        return list(dict.fromkeys(self._read_as(coding) for coding in _POSSIBLE_CODINGS))
 
     def as_message_to_anybody(self, text: str) -> Message:
         """The message, read as ``text``, to a recipient who is not known."""
         return self._message("", DataCoding.DEFAULT, text)
 
+    def _read_as(self, data_coding: int) -> str:
+        return decode_text(join_texts(self._pieces, data_coding), data_coding)
+
     def _message(self, recipient: str, data_coding: int, text: str) -> Message:
-        return Message(self.pdu, self.source, self.source_ton, recipient, data_coding, self.payload, None, text)
+        octets = join_texts(self._pieces, data_coding)
+        return Message(self.pdu, self.source, self.source_ton, recipient, data_coding, octets, None, text)
 
 
 class Delivery:
@@ -197,6 +200,7 @@ class Delivery:
         "_numbering",
         "_source_numbering",
         "_subscribers",
+        "alone",
         "data_coding",
         "destination",
         "destination_ton",
@@ -217,6 +221,7 @@ class Delivery:
         data_coding: int,
         part: Part | None,
         numbering: Numbering,
+        alone: Sequence[bytes] = (),
     ) -> None:
         self.source = source
         self.written_as = numbering.canonical(source, source_ton)
@@ -225,6 +230,8 @@ class Delivery:
         self.destination_ton = destination_ton
         self.octets = octets
         """User data behind any header."""
+        self.alone = alone
+        """Each text of a PDU that carries more than one; ``octets`` are all of them in a row. Empty for the others."""
         self.data_coding = data_coding
         self.part = part
         self._source_numbering = source_ton, source_npi
@@ -274,18 +281,24 @@ def read_delivery(pdu: Pdu, numbering: Numbering) -> Delivery | None:
         return None
     start = match.end()
     stop = start if data else start + match.group(_SUBMIT_GROUPS[-1])[0]
-    tlvs = whole_tlvs(pdu.octets, stop)
+    parameters = whole_tlvs(pdu.octets, stop)
+    tlvs = dict(parameters)
     if TlvTag.MESSAGE_STATE in tlvs:
         return None
-    octets = pdu.octets[start:stop] + tlvs.get(TlvTag.MESSAGE_PAYLOAD, b"")
-    part, octets = _part_in(octets, udhi=bool(esm_class[0] & UDHI))
+    udhi = bool(esm_class[0] & UDHI)
+    pieces = [piece for piece in _pieces(pdu.octets[start:stop], parameters) if not _RECEIPT_TEXT.match(piece)]
+    if not pieces:
+        return None
+    part, octets = _part_in(b"".join(pieces), udhi=udhi)
     if part is None and TlvTag.SAR_MSG_REF_NUM in tlvs:
         part = _sar_numbers(tlvs)
     if _RECEIPT_TEXT.match(octets):
         return None
+    alone = [text for piece in pieces for text in (piece, _part_in(piece, udhi=udhi)[1])] if len(pieces) > 1 else ()
     delivery = Delivery(
-        source, source_ton[0], source_npi[0], destination, destination_ton[0], octets, data_coding[0], part, numbering
-    )
+        source, source_ton[0], source_npi[0], destination, destination_ton[0], octets, data_coding[0], part, numbering,
+        tuple(dict.fromkeys(alone)),
+    )  # fmt: skip
     return delivery if delivery.written_as else None
 
 
@@ -427,7 +440,7 @@ def _read_destination(octets: bytes, at: int, number: int) -> Destination:
     return Destination(flag, ton, npi, octets[start:nul], octets[at : nul + 1])
 
 
-def _user_data(pdu: Pdu, start: int, sm_length: int) -> tuple[bytes, dict[int, bytes]]:
+def _user_data(pdu: Pdu, start: int, sm_length: int) -> tuple[bytes, list[tuple[int, bytes]]]:
     """short_message and the optional parameters behind it."""
     stop = start + sm_length
     if sm_length > MAX_SHORT_MESSAGE_OCTETS or stop > len(pdu.octets):
@@ -437,7 +450,29 @@ def _user_data(pdu: Pdu, start: int, sm_length: int) -> tuple[bytes, dict[int, b
             f"sm_length is {sm_length}; at most {MAX_SHORT_MESSAGE_OCTETS},"
             f" and {len(pdu.octets) - start} octets follow",
         )
-    return pdu.octets[start:stop], dict(read_tlvs(pdu.octets, stop, pdu.sequence_number))
+    return pdu.octets[start:stop], read_tlvs(pdu.octets, stop, pdu.sequence_number)
+
+
+def _pieces(short_message: bytes, tlvs: Sequence[tuple[int, bytes]]) -> list[bytes]:
+    """The texts in a PDU, at least one.
+
+    The specification allows one. Of two, a receiver may show the first, the last, or all in a row.
+    """
+    pieces = [value for tag, value in tlvs if tag == TlvTag.MESSAGE_PAYLOAD and value]
+    if short_message:
+        pieces.insert(0, short_message)
+    return list(dict.fromkeys(pieces)) or [b""]
+
+
+def _behind_headers(pieces: Sequence[bytes]) -> tuple[Part | None, list[bytes]]:
+    """Part and texts of pieces of which the first begins with a header; each of the others may."""
+    part, first = split_udh(pieces[0])
+    texts = [first]
+    for piece in pieces[1:]:
+        its_part, text = split_udh(piece)
+        part = part or its_part
+        texts += (piece, text)
+    return part, list(dict.fromkeys(texts))
 
 
 def _sar_part(pdu: Pdu, tlvs: dict[int, bytes]) -> Part | None:
@@ -473,15 +508,16 @@ def _message(
     esm_class: int,
     data_coding: int,
     user_data: bytes,
-    tlvs: dict[int, bytes],
+    parameters: Sequence[tuple[int, bytes]],
 ) -> Message:
     """A message from its user data, wherever the PDU carries it."""
-    # The specification allows one of the two. A text split over both must not be judged by half.
-    user_data += tlvs.get(TlvTag.MESSAGE_PAYLOAD, b"")
+    pieces = _pieces(user_data, parameters)
+    tlvs = dict(parameters)
     part = None
     if esm_class & UDHI:
-        part, user_data = split_udh(user_data)
+        part, pieces = _behind_headers(pieces)
     if part is None and TlvTag.SAR_MSG_REF_NUM in tlvs:
         part = _sar_part(pdu, tlvs)
-    text = decode_text(user_data, data_coding)
-    return Message(pdu, source, source_ton, recipient, data_coding, user_data, part, text, tlvs)
+    octets = join_texts(pieces, data_coding)
+    text = decode_text(octets, data_coding)
+    return Message(pdu, source, source_ton, recipient, data_coding, octets, part, text, tlvs)

@@ -12,8 +12,9 @@ from smsc_filter.policy.identity import Registry, Sender
 from smsc_filter.policy.rules import Rules, make_rules, read_profile
 from smsc_filter.relay.replies import AskedForHelp, Replied, Replies
 from smsc_filter.smpp.codec import encode_submit
-from smsc_filter.smpp.constants import CommandId, EsmClass
+from smsc_filter.smpp.constants import CommandId, EsmClass, TlvTag
 from smsc_filter.smpp.pdu import Pdu
+from smsc_filter.smpp.tlv import encode_tlv
 from smsc_filter.sms.address import Numbering
 from smsc_filter.state.appeals import SentAppeal
 
@@ -109,6 +110,23 @@ def test_a_stop_is_heard_in_parts_in_any_order(rules: Rules) -> None:
     assert len(across) > 1
     replies = reader(rules)
     assert isinstance([replies.read(pdu, "shop-ltd") for pdu in across][-1], Replied)
+
+
+@pytest.mark.parametrize(("short", "payloads", "coding"), [
+    pytest.param(b"", [b"STOP", b"see you at nine"], 0, id="first-of-two-payloads"),
+    pytest.param(b"", [b"see you at nine", b"STOP"], 0, id="second-of-two-payloads"),
+    pytest.param(b"STOP", [b"see you at nine"], 0, id="short-message-beside-payload"),
+    pytest.param(b"odd", ["退订".encode("utf-16-be")], 8, id="behind-an-odd-octet-count"),
+    pytest.param(b"", ["好的".encode("utf-16-be"), "退订".encode("utf-16-be")], 0, id="undeclared"),
+])  # fmt: skip
+def test_a_stop_is_heard_in_each_text_of_a_pdu(rules: Rules, short: bytes, payloads: list[bytes], coding: int) -> None:
+    octets = encode_submit(
+        1, SUBSCRIBER, SHOP, short, data_coding=coding, source_ton=1, command_id=CommandId.DELIVER_SM,
+        tlvs=b"".join(encode_tlv(TlvTag.MESSAGE_PAYLOAD, each) for each in payloads),
+    )  # fmt: skip
+    said = reader(rules).read(Pdu.from_octets(octets), "")
+    assert isinstance(said, Replied)
+    assert {reply.kind for reply in said.replies} == {"withdrawn"}
 
 
 def test_parts_of_long_ago_are_forgotten(rules: Rules) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsc_filter.smpp.constants import DataCoding
-from smsc_filter.sms.coding import alphabet, decode_gsm, decode_text, encode_text
+from smsc_filter.sms.coding import alphabet, decode_gsm, decode_text, encode_text, join_texts
 
 # 3GPP TS 23.038, section 6.2.1, by code point, written independently of the table under test: row by row of the
 # specification's chart, whose columns are the high three bits.
@@ -121,3 +121,15 @@ def test_a_text_of_ours_comes_back(text: str) -> None:
 ])  # fmt: skip
 def test_a_text_takes_the_shortest_coding(text: str, octets: bytes, coding: DataCoding) -> None:
     assert encode_text(text) == (octets, coding)
+
+
+@pytest.mark.parametrize(("pieces", "coding"), [
+    pytest.param(("hi", "buy"), 0, id="gsm"),
+    pytest.param(("你好", "优惠"), 8, id="ucs-2"),
+    pytest.param(("こんにちは", "buy"), 10, id="iso-2022-jp"),
+    pytest.param(("你好", "buy"), 15, id="gb-18030"),
+])  # fmt: skip
+def test_joined_texts_read_each_and_in_a_row(pieces: tuple[str, str], coding: int) -> None:
+    encoded = [piece.encode(alphabet(coding) if coding else "ascii") for piece in pieces]
+    assert decode_text(join_texts(encoded, coding), coding).split("\n") == [*pieces, "".join(pieces)]
+    assert join_texts(encoded[:1], coding) is encoded[0]

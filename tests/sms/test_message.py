@@ -71,7 +71,11 @@ LONG = "好".encode("utf-16-be") * 32_767 + b"\0"
     pytest.param(submit(tlvs=payload(b"")), "", None, id="empty-payload"),
     pytest.param(submit(tlvs=payload(b"x" * 65_535)), "x" * 65_535, None, id="payload-65535"),
     pytest.param(submit(tlvs=payload(LONG), coding=8), "好" * 32_767 + "\ufffd", None, id="payload-65535-ucs2"),
-    pytest.param(submit(b"buy ", tlvs=payload(b"now")), "buy now", None, id="both-are-one-text"),
+    pytest.param(submit(b"buy ", tlvs=payload(b"now")), "buy \nnow\nbuy now", None, id="both-each-and-in-a-row"),
+    pytest.param(submit(tlvs=payload(b"buy") + payload(b"hi")), "buy\nhi\nbuyhi", None, id="two-payloads"),
+    pytest.param(submit(tlvs=payload(b"hi") + payload(b"hi")), "hi", None, id="one-payload-twice"),
+    pytest.param(submit(b"\x4f\x60\x59", tlvs=payload(b"\x59\x7d"), coding=8), "你\n好\n你奙\ufffd", None,
+                 id="an-odd-octet-moves-no-pairs"),
     pytest.param(submit(b"\5\0\3\7\2\1hi", esm_class=UDHI), "hi", Part(7, 2, 1), id="udh-8-bit"),
     pytest.param(submit(b"\6\x08\4\0\7\2\2hi", esm_class=UDHI), "hi", Part(0x10007, 2, 2), id="udh-16-bit"),
     pytest.param(submit(b"\5\0\3\7\2\1hi"), "é@¥ì$£hi", None, id="udh-without-udhi-is-text"),
@@ -234,6 +238,12 @@ def test_a_submit_multi_that_cannot_be_read(pdu: Pdu, status: CommandStatus) -> 
 # replace_sm
 
 
+def test_of_two_texts_with_headers_each_is_read_behind_its_own() -> None:
+    message = read(submit(b"\5\0\3\7\2\1hi", tlvs=payload(b"\5\0\3\7\2\1buy"), esm_class=UDHI))
+    assert message.part == Part(7, 2, 1)
+    assert {"hi", "buy"} <= set(message.text.split("\n"))
+
+
 def replace_sm(behind: bytes, short_message: bytes = b"new") -> Pdu:
     octets = b"m-1\0\0\x01106900001\0\0\0\1\0" + bytes((len(short_message),)) + short_message + behind
     return Pdu.from_octets(encode(CommandId.REPLACE_SM, 5, octets))
@@ -247,7 +257,13 @@ def test_a_replacement_reads_in_the_coding_of_what_it_replaces() -> None:
 
 
 def test_a_replacement_may_carry_a_payload_too() -> None:
-    assert Replacement(replace_sm(payload(b" text"))).as_message("", 0).text == "new text"
+    assert Replacement(replace_sm(payload(b" text"))).as_message("", 0).text == "new\n text\nnew text"
+
+
+def test_each_text_of_a_replacement_is_read_in_each_coding() -> None:
+    replacement = Replacement(replace_sm(payload("你好".encode("utf-16-be")), b"odd"))
+    assert "你好" in replacement.as_message("", 8).text.split("\n")
+    assert any("你好" in text.split("\n") for text in replacement.readings())
 
 
 @pytest.mark.parametrize(("pdu", "status"), [
@@ -321,6 +337,18 @@ def test_what_a_subscriber_writes_is_read_through_faults(
 ])  # fmt: skip
 def test_a_receipt_is_nothing_a_subscriber_writes(octets: bytes, fields: dict[str, Any], tail: bytes) -> None:
     assert delivered(octets, tail=tail, **fields) is None
+
+
+@pytest.mark.parametrize(("octets", "tail", "alone"), [
+    pytest.param(b"TD", b"", (), id="one-text"),
+    pytest.param(b"", encode_tlv(0x424, b"TD") + encode_tlv(0x424, b"hi"), (b"TD", b"hi"), id="two-payloads"),
+    pytest.param(b"hi", encode_tlv(0x424, b"TD"), (b"hi", b"TD"), id="short-message-and-payload"),
+])  # fmt: skip
+def test_of_a_reply_with_two_texts_each_is_kept(octets: bytes, tail: bytes, alone: tuple[bytes, ...]) -> None:
+    delivery = delivered(octets, tail=tail)
+    assert delivery is not None
+    assert delivery.alone == alone
+    assert delivery.octets == (b"".join(alone) or octets)
 
 
 def test_everybody_is_named_whom_the_source_address_may_mean() -> None:
