@@ -18,6 +18,7 @@ from smsc_filter.cli import (
     complaints,
     consents,
     declines,
+    doctor,
     measures,
     messages,
     models,
@@ -81,7 +82,7 @@ def build_parser(asked: str = "") -> argparse.ArgumentParser:
     )
     verbs = Verbs(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
     for module in (
-        *(serving, messages, consents, appeals, complaints, declines, measures, alarms),
+        *(serving, messages, consents, appeals, complaints, declines, measures, alarms, doctor),
         *(models, nightly, quota, records, replay, text_keys, tokens, users),
     ):
         module.add_verbs(verbs)

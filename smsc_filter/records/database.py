@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, ins
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
+    DatabaseError,
     DataError,
     DBAPIError,
     InterfaceError,
@@ -28,7 +29,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from smsc_filter.records.errors import RecordsError, SqlUnavailable
+from smsc_filter.records.errors import RecordsError, SqlDamaged, SqlUnavailable
 from smsc_filter.records.modes import close_to_others, make_private_folder
 from smsc_filter.records.sealed import use_text_keys
 from smsc_filter.records.text_keys import TextKeys
@@ -43,7 +44,7 @@ REVISION: Final = "0012"
 """Of the tables as this version needs them: the newest of ``migrations``."""
 
 
-def open_database(url: str, data_dir: Path, text_keys: TextKeys | None = None) -> Engine:
+def open_database(url: str, data_dir: Path, text_keys: TextKeys | None = None, *, revision: str = REVISION) -> Engine:
     """The database at ``url``, its tables as this version needs them.
 
     Any number of processes may open it at once: the first one makes the tables, the others wait for it.
@@ -52,6 +53,7 @@ def open_database(url: str, data_dir: Path, text_keys: TextKeys | None = None) -
         url: an SQLAlchemy URL of SQLite or PostgreSQL; empty for the SQLite file in ``data_dir``.
         data_dir: is made when missing; used only with an empty ``url``.
         text_keys: what texts are sealed and opened with.
+        revision: of the tables that are wanted.
 
     Raises:
         RecordsError: the URL, the file or its content is of no use; the sentence says which and why.
@@ -71,19 +73,24 @@ def open_database(url: str, data_dir: Path, text_keys: TextKeys | None = None) -
             close_to_others(Path(f"{target.database}{behind}"), 0o600)
         _listen_sqlite(engine)
     try:
-        if not _is_current(engine):
+        if not _is_at(engine, revision):
             # Half a second of Alembic: most starts find the tables as they are and go without.
             from smsc_filter.records.upgrade import upgrade
 
-            upgrade(engine)
+            upgrade(engine, revision)
     except RecordsError as error:
         engine.dispose()
         raise RecordsError(f"records.database_url {shown}: {error}") from error
+    except SqlDamaged:
+        engine.dispose()
+        raise
     except SqlUnavailable as error:
         engine.dispose()
         raise SqlUnavailable(f"records.database_url {shown}: {error}") from error
     except (SQLAlchemyError, OSError) as error:
         engine.dispose()
+        if is_damage(getattr(error, "orig", None)):
+            raise damaged(str(target.database), reason_of(error)) from error
         raise RecordsError(f"records.database_url {shown}: {reason_of(error)}") from error
     return engine
 
@@ -144,6 +151,33 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise SqlUnavailable(reason_of(error)) from error
+    except DatabaseError as error:
+        if is_damage(error.orig):
+            raise damaged(FILE_NAME, reason_of(error)) from error
+        raise
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Whether SQLite says that its file is damaged, rather than busy or away."""
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def damaged(name: str, reason: str) -> SqlDamaged:
+    """What to say of a damaged file."""
+    return SqlDamaged(f"{name} is damaged ({reason}): stop serve, then run smsc-filter doctor --mend")
+
+
+def sqlite_file(url: str, data_dir: Path) -> Path | None:
+    """The file of the records; None where they are in PostgreSQL.
+
+    Raises:
+        RecordsError: the URL is of no use.
+    """
+    if not url:
+        return data_dir / FILE_NAME
+    target = _target(url, data_dir)
+    return Path(str(target.database)) if target.get_backend_name() == "sqlite" else None
 
 
 def reason_of(error: Exception) -> str:
@@ -214,9 +248,9 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
-def _is_current(engine: Engine) -> bool:
-    """Whether the tables are those of this version."""
+def _is_at(engine: Engine, revision: str) -> bool:
+    """Whether the tables are those of a revision."""
     with reading(engine) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return False
-        return connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [REVISION]
+        return connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [revision]

@@ -18,3 +18,7 @@ class NotTaken(RecordsError):
 
 class SqlUnavailable(RecordsError):
     """The database does not answer or is locked: nothing was changed, try again later."""
+
+
+class SqlDamaged(SqlUnavailable):
+    """The file of the database is damaged: waiting does not help; the sentence says what does."""

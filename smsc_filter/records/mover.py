@@ -34,6 +34,7 @@ from smsc_filter.records.appeal_replies import FIELD as APPEALS
 from smsc_filter.records.appeal_replies import SentAppeal, appeals_from_entry, store_appeals
 from smsc_filter.records.database import insert_new, reason_of, writing
 from smsc_filter.records.decisions import insert_decisions, insert_outcomes
+from smsc_filter.records.errors import SqlDamaged
 from smsc_filter.records.replies import FIELD as REPLIES
 from smsc_filter.records.replies import Reply, replies_from_entry, store_replies
 from smsc_filter.records.spool import SpoolDamagedError, closed_spools, pack_fields, read_spool
@@ -105,6 +106,7 @@ class Mover:
         gather_seconds: float = 0.05,
         on_committed: Committed | None = None,
         terms: Terms | None = None,
+        on_damage: Callable[[str], object] = lambda sentence: None,
     ) -> None:
         """Move ``stream`` into ``engine``.
 
@@ -116,6 +118,7 @@ class Mover:
                 transaction for many entries instead of one each, and a record reaches SQL that much later.
             on_committed: who else wants to see the rows.
             terms: by which appeals are opened that came by reply; None where none can come.
+            on_damage: hears that the database is damaged, each time that is met.
         """
         self._engine = engine
         self._stream = stream
@@ -123,6 +126,7 @@ class Mover:
         self._gather_seconds = gather_seconds
         self._on_committed = on_committed
         self._terms = terms
+        self._on_damage = on_damage
         self._position: str | None = None
         self._most_entries = 32
         self._took = 0.0
@@ -140,6 +144,8 @@ class Mover:
             except Exception as error:
                 # Whatever it is: a mover that ended would let the stream grow until the store is full.
                 log.warning("mover-waits", stream=self._stream.name, error=str(error), wait_seconds=wait)
+                if isinstance(error, SqlDamaged):
+                    self._on_damage(str(error))
                 await self._pause(wait)
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
             else:

@@ -15,8 +15,8 @@ from smsc_filter.records.errors import RecordsError
 _MIGRATION_LOCK: Final = 0x736D7363
 
 
-def upgrade(engine: Engine) -> None:
-    """Run what migrations are missing, in one transaction that holds off whoever else would do the same.
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Run what migrations are missing up to ``revision``, in one transaction that holds off who would do the same.
 
     Raises:
         RecordsError: the database was made by another version.
@@ -29,6 +29,6 @@ def upgrade(engine: Engine) -> None:
         config.set_main_option("script_location", str(scripts).replace("%", "%%"))
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
         except CommandError as error:
             raise RecordsError(f"made by another version of smsc-filter: {error}") from error

@@ -107,6 +107,7 @@ async def run_recorder(start: Start, control: Control) -> None:
             spool_dir=spool_folder(settings) if partition == 0 else None,
             on_committed=on_committed,
             terms=terms,
+            on_damage=watching.on_damage,
         )
         for partition in range(settings.state.partitions)
     ]

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -31,9 +32,11 @@ from smsc_filter.classifier.manifest import ModelError
 from smsc_filter.classifier.scorer import Scorer
 from smsc_filter.policy.rules import ProfileError
 from smsc_filter.records.consents import owner_ids
+from smsc_filter.records.database import damaged, sqlite_file
 from smsc_filter.records.decisions import highest_id
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.modes import make_private_folder
+from smsc_filter.records.salvage import find_damage
 from smsc_filter.relay.listener import TlsError, server_tls
 from smsc_filter.service.addresses import FolderLock, bind_addresses, listen_on, raise_file_limit
 from smsc_filter.service.build import embedded_store, load_rules, make_registry, model_folder
@@ -70,6 +73,9 @@ ROOM_SECONDS: Final = 1.0
 
 STACK_SECONDS: Final = 1.0
 """Longest wait until a child that is stuck has said what it is at."""
+
+DAMAGE_SECONDS: Final = 2.0
+"""Longest look for damage in the records at the start: some 500 MB; ``doctor`` reads all of them."""
 
 STORE_PAUSE_SECONDS: Final = 1.0
 """Rest before a store that ended, or did not start, is started again; doubled each time up to the longest."""
@@ -117,6 +123,7 @@ class Supervisor:
         lock = FolderLock(settings.data_dir)
         try:
             # What can be wrong is found before anything is started.
+            _look_for_damage(settings)
             owners = _check(settings)
             wait = settings.supervisor.address_wait
             self._listening = await bind_addresses("listen", settings.listen.host, settings.listen.port, wait)
@@ -465,6 +472,23 @@ def _check(settings: Settings) -> dict[str, int]:
         return owner_ids(engine, settings.owners)
     finally:
         engine.dispose()
+
+
+def _look_for_damage(settings: Settings) -> None:
+    """Read through the file of records, as far as that takes no longer than ``DAMAGE_SECONDS``.
+
+    Raises:
+        SqlDamaged: it is damaged.
+    """
+    path = sqlite_file(settings.records.database_url, settings.data_dir)
+    if path is not None and path.exists():
+        try:
+            found = find_damage(path, DAMAGE_SECONDS)
+        except sqlite3.Error as error:
+            log.warning("records-not-read-through", detail=str(error))
+            return
+        if found:
+            raise damaged(str(path), found[0])
 
 
 def _highest_ms(settings: Settings) -> int:

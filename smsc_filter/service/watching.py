@@ -17,7 +17,7 @@ from smsc_filter.policy.identity import Registry
 from smsc_filter.policy.record import DecisionRow, OutcomeRow
 from smsc_filter.policy.rules import read_profile
 from smsc_filter.records.alarms import decisions_after, read_checkpoint, write_checkpoint
-from smsc_filter.records.errors import RecordsError
+from smsc_filter.records.errors import RecordsError, SqlDamaged
 from smsc_filter.service.telling import Telling
 from smsc_filter.settings import Settings
 from smsc_filter.watch.alarm import Alarm, Kind
@@ -34,6 +34,8 @@ CATCH_UP_ROWS: Final = 5_000
 MOST_CATCH_UP: Final = 1_000_000
 """Decisions made since the checkpoint that are looked at again: what half a minute at full load leaves, and more."""
 
+DAMAGED: Final = "records file"
+
 MOST_REPORTED: Final = 1_000
 """Alarms of other processes that wait to be raised."""
 
@@ -47,6 +49,12 @@ def windows_from(settings: Settings) -> WindowsOf:
         return [(window.seconds, window.cap) for window in sender.windows] if sender is not None else []
 
     return windows_of
+
+
+def damage_alarm(sentence: str) -> Alarm:
+    """That a file of records is damaged, as ``sentence`` has it; in the log too, since the desk may write nowhere."""
+    log.error("records-damaged", detail=sentence)
+    return Alarm(kind=Kind.RECORDS_TROUBLE, subject=DAMAGED, severity="critical", sentence=sentence)
 
 
 class Watching:
@@ -77,6 +85,11 @@ class Watching:
         """Have an alarm raised that another process found, given as JSON."""
         values = orjson.loads(octets)
         self._reported.append(Alarm(**values | {"kind": Kind(values["kind"])}))
+
+    def on_damage(self, sentence: str) -> None:
+        """Have it raised that the records are damaged."""
+        if not any(alarm.subject == DAMAGED for alarm in self._reported):
+            self._reported.append(damage_alarm(sentence))
 
     def on_committed(self, decisions: Sequence[DecisionRow], outcomes: Sequence[OutcomeRow]) -> None:
         """See rows that were just committed; called in the movers' threads."""
@@ -115,6 +128,8 @@ class Watching:
             new = len(self.desk.take(reported)) if reported else 0
             self._locks.take(self.watcher.take_offenders())
             return new + len(self.desk.take([*self.watcher.look(now), *self._also(now)]))
+        except SqlDamaged as error:
+            return len(self.desk.take([damage_alarm(str(error))]))
         except Exception:
             log.exception("watcher-failed")
             return 0

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -37,6 +38,29 @@ MAX_SOCKET_PATH: Final = 100
 
 class StoreError(Exception):
     """The embedded store cannot be started; the message says why and what to do."""
+
+
+class StoreDamagedError(StoreError):
+    """Its append-only file cannot be read: starting it again does not help."""
+
+
+_REFUSES: Final = re.compile(
+    r" # .*(?:Bad file format|Unexpected end of file|Unknown command|reading the append only file|RDB|Invalid AOF"
+    r"|AOF .*(?:doesn't exist|manifest)|checksum|[Cc]orrupt)"
+)
+"""What a server logs that cannot read its append-only file."""
+
+
+def complaint_in_log(folder: Path) -> str:
+    """What a server that ended said last about its append-only file; "" where it was something else."""
+    with contextlib.suppress(OSError), (folder / "valkey.log").open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+        lines = file.read().decode(errors="replace").splitlines()
+        starts = [number for number, line in enumerate(lines) if " is starting" in line]
+        for line in lines[starts[-1] if starts else 0 :]:
+            if _REFUSES.search(line):
+                return re.split(r"[:.] ", line.partition(" # ")[2])[0][:160]
+    return ""
 
 
 def server_binary() -> str:
@@ -150,6 +174,12 @@ class EmbeddedStore:
         with _Probe(path) as probe:
             while not probe.answers():
                 if self._process.poll() is not None:
+                    complaint = complaint_in_log(self.folder)
+                    if complaint:
+                        raise StoreDamagedError(
+                            f"the append-only file in {self.folder} is damaged ({complaint}): stop serve, then run"
+                            " smsc-filter doctor --mend"
+                        )
                     raise StoreError(
                         f"the store ended with status {self._process.returncode}; see {self.folder / 'valkey.log'}"
                     )
