@@ -8,12 +8,14 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Engine, select
 
+from smsc_filter.policy.checks import CHECKS as TABLE
+from smsc_filter.policy.checks import SETTLING, not_asked
 from smsc_filter.policy.record import id_to_text
 from smsc_filter.records.database import reading
 from smsc_filter.records.tables import decisions, outcomes
 from smsc_filter.smpp.constants import CommandStatus
 
-CHECKS: Final = ("identity", "prohibited", "appeal", "content", "consent", "quota")
+CHECKS: Final = tuple(check.name for check in (*SETTLING, *TABLE))
 """In the order in which they are asked."""
 
 
@@ -138,23 +140,27 @@ def _verdict(decision: Decision) -> str:
 
 def checks_of(decision: Decision) -> list[tuple[str, RecordedFinding | None, bool]]:
     """Each check with what it found, None for nothing, and whether it was asked at all."""
-    settled = next((finding.check for finding in decision.findings if finding.cause), "")
+    silent = _not_asked(decision)
     others = dict.fromkeys(finding.check for finding in decision.findings if finding.check not in CHECKS)
     asked: list[tuple[str, RecordedFinding | None, bool]] = []
     for check in (*CHECKS, *others):
         found: list[RecordedFinding | None] = [each for each in decision.findings if each.check == check]
-        # Who is refused by identity, or with another part of the message, is not judged any further.
-        may = bool(found) or check == "identity" or settled in ("", *CHECKS[1:])
-        asked += [(check, finding, may) for finding in found or [None]]
+        asked += [(check, finding, check not in silent) for finding in found or [None]]
     return asked
+
+
+def _not_asked(decision: Decision) -> dict[str, str]:
+    found: dict[str, bool] = {}
+    for finding in decision.findings:
+        found[finding.check] = found.get(finding.check, False) or bool(finding.cause)
+    return not_asked(found)
 
 
 def _said_of(decision: Decision) -> list[tuple[str, str]]:
     """Each check with what it said; a check without a finding passed, unless it was never asked."""
-    settled = next((finding.check for finding in decision.findings if finding.cause), "")
+    silent = _not_asked(decision)
     return [
-        (check, _said(finding) if finding else "passed" if asked else f"not asked: {settled} settled it")
-        for check, finding, asked in checks_of(decision)
+        (check, _said(finding) if finding else silent.get(check, "passed")) for check, finding, _ in checks_of(decision)
     ]
 
 

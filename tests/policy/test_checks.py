@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from smsc_filter.policy.appeal import check_appeal
+from smsc_filter.policy.checks import CHECKS, SETTLING, not_asked
 from smsc_filter.policy.consent import check_consent
 from smsc_filter.policy.content import check_content
 from smsc_filter.policy.facts import Facts, Sender, Window
 from smsc_filter.policy.identity import check_identity
-from smsc_filter.policy.judge import CHECKS, judge
+from smsc_filter.policy.judge import judge
 from smsc_filter.policy.prohibited import check_prohibited, compile_prohibited
 from smsc_filter.policy.quota import Quotas, check_quota, spent, windows_for
 from smsc_filter.policy.rules import Rules
@@ -173,10 +174,28 @@ def test_a_cap_of_0_is_none(hour: int, day: int, windows: tuple[Window, ...]) ->
 
 
 def test_the_order_can_be_read_aloud() -> None:
-    names = [check.__name__.removeprefix("check_") for check in CHECKS]
+    names = [check.name for check in CHECKS]
     said = ["prohibited", "appeal", "content", "consent", "quota"]
     assert [name for name in names if name in said] == said
     assert names[-1] == "quota"
+
+
+@pytest.mark.parametrize("refusing", [check.name for check in CHECKS])
+def test_a_check_that_refuses_leaves_the_others_asked(refusing: str) -> None:
+    silent = set(not_asked({"content": refusing == "content", refusing: True}))
+    assert silent == (set() if refusing == "quota" else {"quota"})
+
+
+@pytest.mark.parametrize("settling", [*(check.name for check in SETTLING), "store", "upstream"])
+def test_nothing_behind_what_settles_was_asked(settling: str) -> None:
+    first = [check.name for check in SETTLING]
+    before = first[: first.index(settling) + 1] if settling in first else []
+    asked = {check.name for check in (*SETTLING, *CHECKS)} - set(not_asked({settling: True}))
+    assert asked == set(before)
+
+
+def test_other_text_is_not_asked_what_commercial_text_is() -> None:
+    assert set(not_asked({})) == {check.name for check in CHECKS if check.commercial_only}
 
 
 LISTED = rules("casino")

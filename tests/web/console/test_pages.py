@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from smsc_filter.classifier.manifest import read_manifest
+from smsc_filter.policy import checks
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.records.audit import changes
 from smsc_filter.records.consents import ConsentEvent
@@ -159,6 +160,7 @@ def test_every_cause_and_every_check_has_words() -> None:
     policy = Path(str(files("smsc_filter")))
     said = "".join(path.read_text(encoding="utf-8") for path in policy.rglob("*.py"))
     assert set(re.findall(r'\b(?:refuse|remark)\(\s*"([a-z-]+)"', said)) <= set(CHECKS)
+    assert {check.name for check in (*checks.SETTLING, *checks.CHECKS)} <= set(CHECKS)
 
 
 def test_a_label_is_on_record(world: World, sign_in: SignIn) -> None:
