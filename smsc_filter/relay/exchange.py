@@ -27,12 +27,13 @@ from smsc_filter.policy.quota import Charge, Quotas, as_part
 from smsc_filter.policy.record import ROW, BatchHeader, OutcomeRow
 from smsc_filter.policy.rules import Rules
 from smsc_filter.policy.template import Parameters
-from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse
+from smsc_filter.policy.verdict import TROUBLES, Cause, Finding, Verdict, refuse, remark
 from smsc_filter.policy.whitelist import WhitelistEntry
 from smsc_filter.policy.wishes import make_wish
 from smsc_filter.relay.campaigns import Campaigns
 from smsc_filter.relay.link import Halt, Link
 from smsc_filter.relay.people import People
+from smsc_filter.relay.repeats import WINDOW_SECONDS, Repeats
 from smsc_filter.relay.requests import Requests
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.sms.assembly import text_so_far
@@ -96,6 +97,9 @@ STORE_DOWN: Final = Verdict(
     (refuse("store", Cause.STORE_UNAVAILABLE, "the store did not answer; nothing is let through unjudged"),)
 )
 UPSTREAM_AWAY: Final = Verdict((refuse("upstream", Cause.UPSTREAM_UNAVAILABLE, "the SMSC is away; nothing was spent"),))
+
+AWAY: Final = {Cause.STORE_UNAVAILABLE: STORE_DOWN, Cause.UPSTREAM_UNAVAILABLE: UPSTREAM_AWAY}
+"""Verdicts on what cannot be judged or sent on for now."""
 
 
 class Judging(NamedTuple):
@@ -234,6 +238,9 @@ class Exchange:
         self._seen = 0
         self._in_flight: set[asyncio.Task[None]] = set()
         self._last: asyncio.Future[None] | None = None
+        self._repeats: Repeats[Arrival] = Repeats()
+        self._repeats_timer: asyncio.TimerHandle | None = None
+        self._store_failed_at = -WINDOW_SECONDS
         self._waiting_links: dict[Link, None] = {}
         self._fresh_links: dict[Link, None] = {}
         """Waiting links that had nothing here before: they are served first, since few messages make nobody wait."""
@@ -337,7 +344,7 @@ class Exchange:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be judged or put on record."""
-        waiting = self._pending or self._in_flight or self._outcomes or self._outcome_task
+        waiting = self._pending or self._in_flight or self._outcomes or self._outcome_task or self._repeats
         return not waiting and self.requests.idle and (self.people is None or self.people.idle)
 
     @property
@@ -391,11 +398,51 @@ class Exchange:
             self._decoding -= decoding
             self.meter.stages["decode"].add(decoding, end)
             del self._pending[:end]
-            before, self._last = self._last, self._loop.create_future()
-            task = self._loop.create_task(self._settle(batch, before, self._last))
-            self._in_flight.add(task)
-            task.add_done_callback(self._settled)
+            batch = self._without_repeats(batch)
+            if batch:
+                self._start(batch)
         self._wake()
+
+    def _start(self, batch: list[Arrival], repeated: Cause | None = None) -> None:
+        """Settle a batch, after those before it; of repeats, with what they are refused for."""
+        before, self._last = self._last, self._loop.create_future()
+        task = self._loop.create_task(self._settle(batch, before, self._last, repeated))
+        self._in_flight.add(task)
+        task.add_done_callback(self._settled)
+
+    def _without_repeats(self, batch: list[Arrival]) -> list[Arrival]:
+        """Take out of a batch what would be refused for the SMSC or the store as many were just before, and hold it."""
+        now = self._clock()
+        store_away = 0 <= now - self._store_failed_at < WINDOW_SECONDS
+        if not store_away and all(origin.upstream_bound for origin in {origin for origin, _, _ in batch}):
+            return batch
+        kept: list[Arrival] = []
+        multi: Multi | None = None
+        hold = False
+        for arrival in batch:
+            origin, _, its_multi = arrival
+            if not store_away and origin.upstream_bound:
+                kept.append(arrival)
+                continue
+            cause = Cause.STORE_UNAVAILABLE if store_away else Cause.UPSTREAM_UNAVAILABLE
+            # A submit_multi has one answer: it is held as a whole or not at all.
+            if its_multi is None or its_multi is not multi:
+                messages = 1 if its_multi is None else len(its_multi.messages)
+                hold = self._repeats.count(origin.system_id, cause, messages, now)
+            multi = its_multi
+            if hold:
+                self._repeats.hold(cause, arrival)
+            else:
+                kept.append(arrival)
+        if self._repeats and self._repeats_timer is None:
+            self._repeats_timer = self._loop.call_later(WINDOW_SECONDS, self.release_repeats)
+        return kept
+
+    def release_repeats(self) -> None:
+        """Put repeats on record as counts, and answer them; the window is over."""
+        self._repeats_timer = None
+        for cause, arrivals in self._repeats.take().items():
+            self._start(arrivals, cause)
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
@@ -410,9 +457,13 @@ class Exchange:
     # What becomes of it.
 
     async def _settle(
-        self, batch: list[Arrival], before: asyncio.Future[None] | None, done: asyncio.Future[None]
+        self,
+        batch: list[Arrival],
+        before: asyncio.Future[None] | None,
+        done: asyncio.Future[None],
+        repeated: Cause | None = None,
     ) -> None:
-        """Judge a batch and answer or forward every message in it."""
+        """Judge a batch and answer or forward every message in it; of repeats, put their number on record."""
         now = self._clock()
         spent_at = self._elapsed(now)
         judging = self._judging
@@ -425,8 +476,13 @@ class Exchange:
             # The refusal of a batch that the store takes too late has the ids it has there: one record a message.
             first_id = self.ids.first(len(batch), now)
             try:
-                verdicts, rows, charges = await self._judge(batch, judging, first_id, now, spent_at)
+                if repeated is not None:
+                    verdicts, rows, charges = await self._count_repeats(batch, judging, first_id, now, repeated)
+                else:
+                    verdicts, rows, charges = await self._judge(batch, judging, first_id, now, spent_at)
+                    self._store_failed_at = -WINDOW_SECONDS
             except StoreUnavailable as error:
+                self._store_failed_at = self._clock()
                 log.error("store-unavailable", detail=str(error), messages=len(batch))
                 meter.store_failures += 1
                 verdicts, rows, charges = self._refuse_all(batch, judging, first_id, now)
@@ -444,6 +500,43 @@ class Exchange:
             raise
         finally:
             done.set_result(None)
+
+    async def _count_repeats(
+        self, batch: list[Arrival], judging: Judging, first_id: int, now: float, cause: Cause
+    ) -> tuple[list[Verdict], list[list[object]], list[Charge | None]]:
+        """Refuse repeats for ``cause``, with one record for all of one account and sender: the last, with their number.
+
+        What is refused for the store goes on record by way of the disk, and so does what the store does not take now.
+        """
+        groups: dict[tuple[str, bytes], list[int]] = {}
+        for index, (origin, message, _) in enumerate(batch):
+            groups.setdefault((origin.system_id, message.source), []).append(index)
+        find = self.registry.find
+        last = [batch[indexes[-1]] for indexes in groups.values()]
+        verdicts = [
+            Verdict((*AWAY[cause].findings, remark("repeats", _count_sentence(len(indexes)))))
+            for indexes in groups.values()
+        ]
+        facts = [
+            Facts(origin.owner, find(origin.owner, message.source, message.source_ton), NO_TEXT, False)
+            for origin, message, _ in last
+        ]
+        kinds = self._score(judging.scorer, [message.text for _, message, _ in last])[1]
+        counted = self._rows(first_id, last, verdicts, facts, kinds)
+        header = self._header(judging, now)
+        if cause is Cause.STORE_UNAVAILABLE:
+            self._spool(header, counted)
+        else:
+            try:
+                await self.ledger.spend(self._elapsed(now), header, counted, [None] * len(counted))
+            except StoreUnavailable as error:
+                log.error("store-unavailable", detail=str(error), messages=len(batch))
+                self._spool(header, counted)
+        rows: list[list[object]] = [[]] * len(batch)
+        for row, indexes in zip(counted, groups.values(), strict=True):
+            for index in indexes:
+                rows[index] = row
+        return [AWAY[cause]] * len(batch), rows, [None] * len(batch)
 
     async def _judge(
         self, batch: list[Arrival], judging: Judging, first_id: int, now: float, spent_at: float
@@ -1004,6 +1097,10 @@ class Exchange:
             self._outcome_task = None
             if self._outcomes and self._outcome_timer is None:
                 self._outcome_timer = self._loop.call_later(self._outcome_seconds, self._record_outcomes)
+
+
+def _count_sentence(messages: int) -> str:
+    return f"stands for {messages} refusals of this sender alike within {WINDOW_SECONDS:g} s"
 
 
 def _finding_row(finding: Finding) -> list[str]:

@@ -31,6 +31,9 @@ from smsc_filter.state.embedded import EmbeddedStore
 
 NO_TUNING: Final = Tuning()
 
+STORE_CONNECTIONS: Final = 32
+"""To the store, of one client; a worker has two batches there at once, and a few readers that wait for news."""
+
 
 def model_folder(settings: Settings) -> Path:
     """Where the model is: relative paths are of the working directory, else of the sources or the installation."""
@@ -144,13 +147,19 @@ def embedded_store(settings: Settings) -> EmbeddedStore | None:
 
 
 def store_client(settings: Settings, url: str) -> redis.asyncio.Redis:
-    """A client whose every wait is bounded; trying again is the ledger's."""
-    return redis.asyncio.Redis.from_url(
+    """A client of few connections whose every wait is bounded; trying again is the ledger's.
+
+    Who finds all connections in use waits ``state.timeout`` for one; then the store counts as away.
+    """
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
+        max_connections=STORE_CONNECTIONS,
+        timeout=settings.state.timeout,
         socket_timeout=settings.state.timeout,
         socket_connect_timeout=settings.state.timeout,
         retry=Retry(NoBackoff(), 0),
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def spool_folder(settings: Settings) -> Path:
@@ -159,9 +168,12 @@ def spool_folder(settings: Settings) -> Path:
 
 
 def store_writer(settings: Settings, url: str) -> redis.Redis:
-    """A client for changes, made in threads."""
-    return redis.Redis.from_url(
+    """A client for changes, made in threads; of few connections, each wait bounded."""
+    pool = redis.BlockingConnectionPool.from_url(
         url,
+        max_connections=STORE_CONNECTIONS,
+        timeout=max(settings.state.timeout, 10.0),
         socket_timeout=max(settings.state.timeout, 10.0),
         socket_connect_timeout=settings.state.timeout,
     )
+    return redis.Redis.from_pool(pool)
