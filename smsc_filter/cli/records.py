@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from smsc_filter.records.audit import Actor
 from smsc_filter.records.database import forget_deleted
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.signature import SigningKey
+from smsc_filter.records.verify_seals import SealsFound, verify_seals
 from smsc_filter.service.build_records import evidence_folder, make_projector, open_records, reply_seconds
 from smsc_filter.settings import Settings, read_settings
 from smsc_filter.state.erasure import erase_number
@@ -127,6 +129,64 @@ def verify_consents(options: argparse.Namespace) -> int:
     tell(f"the chain ends with event {found.position}: {found.chain.hex()}")
     tell(f"documents of this installation are signed with {key.public}")
     return 0
+
+
+def verify_records(options: argparse.Namespace) -> int:
+    """Find any change, deletion, insertion or reorder of the records, from decisions to consents."""
+    settings = read_settings(options.config)
+    engine = open_records(settings)
+    try:
+        key = SigningKey.open(settings.data_dir)
+        with progress_bar() as progress:
+            task = progress.add_task("rows", total=None)
+            found, events = verify_everything(
+                engine, settings.data_dir, options.manifest, lambda rows: progress.advance(task, rows)
+            )
+        now = time.time()
+        if not found.problems:
+            verify.note_anchor(
+                settings.data_dir, key, found.position, bytes.fromhex(found.chain), now, verify.SEAL_ANCHORS
+            )
+        if not events.problems:
+            verify.note_anchor(settings.data_dir, key, events.position, events.chain, now)
+    finally:
+        engine.dispose()
+    problems = [*found.problems, *(f"consent_events: {problem}" for problem in events.problems)]
+    for problem in problems:
+        console.print(problem, highlight=False, markup=False)
+    if problems:
+        return fail(f"{found.total_problems + len(events.problems):,} problems: the records were tampered with")
+    for table, count in [*sorted(found.rows.items()), ("consent_events", events.events)]:
+        more = f", {found.waiting[table]:,} too young to be sealed" if found.waiting[table] else ""
+        more += f", {found.as_found[table]:,} sealed as they were found" if found.as_found[table] else ""
+        tell(f"{table}: {count:,} rows as they were sealed{more}")
+    for (table, date), count in sorted(found.removed.items()):
+        tell(f"{table}: {count:,} rows removed by smsc-filter on {date} (UTC)")
+    tell(f"the chain of seals ends with {found.position}: {found.chain}")
+    tell(f"documents of this installation are signed with {key.public}")
+    return 0
+
+
+def verify_everything(
+    engine: Engine, folder: Path, manifests: Sequence[Path] = (), advance: Callable[[int], object] = lambda rows: None
+) -> tuple[SealsFound, verify.Verification]:
+    """Compare all that is sealed, consents too, with its seals and with the anchors in ``folder``.
+
+    Raises:
+        RecordsError: an anchor or manifest cannot be read, or was changed.
+        SqlUnavailable: the database does not answer.
+    """
+    anchors = list(verify.read_anchors(folder))
+    sealed = list(verify.read_anchors(folder, verify.SEAL_ANCHORS))
+    for path in manifests:
+        try:
+            octets = path.read_bytes()
+        except OSError as error:
+            raise RecordsError(f"{path}: {error.strerror}") from error
+        anchors.append(verify.anchor_of(octets, str(path)))
+        if (noted := verify.seal_anchor_of(octets)) is not None:
+            sealed.append(noted)
+    return verify_seals(engine, sealed, advance), verify.verify_events(engine, anchors, advance)
 
 
 def _check_receipt(options: argparse.Namespace) -> int:
@@ -262,7 +322,7 @@ def first_moment(text: str, zone: ZoneInfo, *, after: bool = False) -> float:
 
 
 def add_verbs(verbs: Verbs) -> None:
-    """``export``, ``purge``."""
+    """``export``, ``verify``, ``purge``, ``erase``."""
     example = "smsc-filter export --owner shop-ltd --from 2026-01-01 --to 2026-01-31 --out shop-january"
     one = verbs.verb("export", export_owner, example=example)
     one.add_argument("--owner", help="whose records")
@@ -271,6 +331,11 @@ def add_verbs(verbs: Verbs) -> None:
     one.add_argument("--out", type=Path, metavar="DIR", help="a new folder")
     one.add_argument("--verify", type=Path, metavar="DIR", help="check a folder that was exported instead")
     one.add_argument("--key", help="with --verify: the public key it must be signed with")
+    one = verbs.verb("verify", verify_records, example="smsc-filter verify --config smsc-filter.toml")
+    one.add_argument(
+        "--manifest", type=Path, metavar="FILE", action="append", default=[],
+        help="a manifest handed out before, which the chains must agree with; may be repeated",
+    )  # fmt: skip
     one = verbs.verb("purge", purge, example="smsc-filter purge --dry-run --config smsc-filter.toml")
     one.add_argument("--now", metavar="TIME", help="as if it were that time; a day begins in the profile's zone")
     one.add_argument("--dry-run", action="store_true", help="count only")

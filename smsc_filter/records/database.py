@@ -30,6 +30,7 @@ from sqlalchemy.exc import (
 )
 
 from smsc_filter.records.errors import RecordsError, SqlDamaged, SqlUnavailable
+from smsc_filter.records.journal import listen
 from smsc_filter.records.modes import close_to_others, make_private_folder
 from smsc_filter.records.sealed import use_text_keys
 from smsc_filter.records.text_keys import TextKeys
@@ -40,7 +41,7 @@ DIALECTS: Final = ("sqlite", "postgresql")
 BUSY_SECONDS: Final = 30.0
 """Longest wait for another writer, since SQLite has room for one; 5,000 rows hold it for some 20 ms."""
 
-REVISION: Final = "0012"
+REVISION: Final = "0013"
 """Of the tables as this version needs them: the newest of ``migrations``."""
 
 
@@ -78,6 +79,13 @@ def open_database(url: str, data_dir: Path, text_keys: TextKeys | None = None, *
             from smsc_filter.records.upgrade import upgrade
 
             upgrade(engine, revision)
+            if revision == REVISION:
+                from smsc_filter.records.seals import adopt
+
+                listen(engine)
+                adopt(engine, time.time())
+        else:
+            listen(engine)
     except RecordsError as error:
         engine.dispose()
         raise RecordsError(f"records.database_url {shown}: {error}") from error

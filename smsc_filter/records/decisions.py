@@ -10,6 +10,7 @@ from smsc_filter.policy.record import COLUMNS, DecisionRow, OutcomeRow, id_to_te
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.records.bulk import insert_rows
 from smsc_filter.records.database import reading
+from smsc_filter.records.journal import late_keys, note
 from smsc_filter.records.tables import decisions, outcomes
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,10 @@ def insert_decisions(connection: Connection, rows: Sequence[DecisionRow]) -> lis
     Returns:
         Rows that were not added because their ids are those of other messages.
     """
-    if insert_rows(connection, decisions, decisions.columns.keys(), rows, new=True) == len(rows):
+    late = late_keys(connection, decisions, (row[0] for row in rows))
+    added = insert_rows(connection, decisions, decisions.columns.keys(), rows, new=True)
+    note(connection, decisions, "added", late)
+    if added == len(rows):
         return []
     aside = []
     for row, kept in _differing(connection, rows):
@@ -71,4 +75,6 @@ def highest_id(engine: Engine) -> int:
 
 def insert_outcomes(connection: Connection, rows: Sequence[OutcomeRow]) -> None:
     """Add what the SMSC answered; the first answer to a decision stays."""
+    late = late_keys(connection, outcomes, (row[0] for row in rows))
     insert_rows(connection, outcomes, outcomes.columns.keys(), rows, new=True)
+    note(connection, outcomes, "added", late)

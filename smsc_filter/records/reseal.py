@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Column, Engine, Text, bindparam, select, type_coerce, update
 
 from smsc_filter.records.database import writing
+from smsc_filter.records.journal import SAME_CONTENT
 from smsc_filter.records.tables import complaints, decisions, model_cases
 from smsc_filter.records.text_keys import TextKeys
 
@@ -41,7 +42,7 @@ def _reseal(
         update(text.table)
         .where(key == bindparam("which"))
         .values({text.name: bindparam("sealed", type_=Text())})
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, **{SAME_CONTENT: True})
     )
     after, changed = -1, 0
     while True:

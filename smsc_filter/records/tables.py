@@ -685,3 +685,55 @@ portal_sessions: Final = Table(
     Index(None, "seen_at_ms"),
 )
 """Subscribers who are signed in, by the digest of the word the browser keeps."""
+
+changes: Final = Table(
+    "changes",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("table", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("rows", JSON, nullable=False),
+    CheckConstraint("kind IN ('found', 'added', 'changed', 'removed')", name="kind"),
+)
+"""Append-only: which rows a statement of smsc-filter touched, [key, digest after it] each (``records.journal``)."""
+
+row_salts: Final = Table(
+    "row_salts",
+    metadata,
+    Column("table", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("salt", Text, nullable=False),
+    PrimaryKeyConstraint("table", "key"),
+)
+"""What the newest digest of a row in ``changes`` was salted with; goes with the row."""
+
+seals: Final = Table(
+    "seals",
+    metadata,
+    Column("id", _BIG_ID, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("first_id", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("found", Boolean, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("chain", Text, nullable=False),
+    Column("digests", LargeBinary),
+    Column("salts", LargeBinary),
+    CheckConstraint("kind IN ('decisions', 'outcomes', 'changes')", name="kind"),
+    Index("ix_seals_kind_last_id", "kind", "last_id"),
+)
+"""The chain of segments: rows of ``kind`` from ``first_id`` to ``last_id``. ``digests`` holds id and digest of each
+row, ``salts`` its salt, zeros once the row was removed or changed; both go when no row of the segment is left."""
+
+seal_heads: Final = Table(
+    "seal_heads",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("bound", BigInteger, nullable=False),
+    Column("chain", Text, nullable=False),
+)
+"""Up to which id each kind is sealed; of ``seals`` the last position and its chain; of ``found`` 1 once the rows from
+before the seals are in ``changes``. Who writes rows shares the row of its kind, who seals has it alone."""

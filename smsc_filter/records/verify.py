@@ -24,6 +24,8 @@ from smsc_filter.records.signature import SigningKey, check_signature
 from smsc_filter.records.tables import consent_events
 
 ANCHORS: Final = "anchors.jsonl"
+SEAL_ANCHORS: Final = "seal-anchors.jsonl"
+"""Where the chain of seals ended (``records.seals``)."""
 
 MOST_PROBLEMS: Final = 100
 """Beyond these nobody reads on."""
@@ -132,7 +134,7 @@ def _content(
 # --- anchors: where the chain ended, outside the database
 
 
-def note_anchor(folder: Path, key: SigningKey, position: int, end: bytes, now: float) -> None:
+def note_anchor(folder: Path, key: SigningKey, position: int, end: bytes, now: float, file_name: str = ANCHORS) -> None:
     """Append where the chain ends to the anchors in ``folder``.
 
     Raises:
@@ -142,7 +144,7 @@ def note_anchor(folder: Path, key: SigningKey, position: int, end: bytes, now: f
         key.sign({"at_ms": round(now * 1000), "position": position, "chain": end.hex()}),
         option=orjson.OPT_APPEND_NEWLINE,
     )
-    path = folder / ANCHORS
+    path = folder / file_name
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -154,13 +156,13 @@ def note_anchor(folder: Path, key: SigningKey, position: int, end: bytes, now: f
         raise RecordsError(f"{path}: {error.strerror}") from error
 
 
-def read_anchors(folder: Path) -> Iterator[tuple[int, bytes]]:
+def read_anchors(folder: Path, file_name: str = ANCHORS) -> Iterator[tuple[int, bytes]]:
     """What ``note_anchor`` wrote; a torn last line is left out.
 
     Raises:
         RecordsError: a line was changed after it was signed.
     """
-    path = folder / ANCHORS
+    path = folder / file_name
     if not path.exists():
         return
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
@@ -182,6 +184,12 @@ def anchor_of(octets: bytes, name: str, public: str | None = None) -> tuple[int,
         raise RecordsError(f"{name}: notes no end of a chain") from error
     except RecordsError as error:
         raise RecordsError(f"{name}: {error}") from error
+
+
+def seal_anchor_of(octets: bytes) -> tuple[int, bytes] | None:
+    """Position and chain of seals that a manifest notes, whose signature is checked already; None without."""
+    head = orjson.loads(octets).get("seals")
+    return None if head is None else (int(head["position"]), bytes.fromhex(head["chain"]))
 
 
 # --- receipts: one event with what shows its place

@@ -33,6 +33,7 @@ from smsc_filter.service.clerk import make_clerk
 from smsc_filter.service.numbers import holder_of
 from smsc_filter.service.rewriting import rewrite_daily
 from smsc_filter.service.scores import ScoreWatch
+from smsc_filter.service.sealing import Sealing
 from smsc_filter.service.watching import Watching
 from smsc_filter.service.worker_alarms import WorkerAlarms
 from smsc_filter.state.stream import DecisionStream
@@ -87,6 +88,7 @@ async def run_recorder(start: Start, control: Control) -> None:
     terms = terms_of(read_profile(settings.policy.profile))
     clerk = make_clerk(settings, engine, writer, terms)
     workers = WorkerAlarms(writer, holder_of(settings))
+    sealing = Sealing(engine, settings.data_dir)
 
     def also(now: float) -> list[Alarm]:
         return [*clerk.look(now), *look_for_set_aside(engine, now), *workers.look(now)]
@@ -131,7 +133,7 @@ async def run_recorder(start: Start, control: Control) -> None:
     gc.freeze()
     control.say(READY)
     projection = loop.create_task(projector.run(projecting))
-    beside = [loop.create_task(each.run()) for each in (watching, clerk, scores)]
+    beside = [loop.create_task(each.run()) for each in (watching, clerk, scores, sealing)]
     beside.append(loop.create_task(rewrite_daily(writer, settings.state.rewrite_hours)))
     try:
         await asyncio.gather(*(mover.run() for mover in movers))
