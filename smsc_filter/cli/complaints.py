@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from smsc_filter.cli.common import day, fail, store, tell
-from smsc_filter.cli.records import export_between, zone_of
+from smsc_filter.cli.records import add_unverified, export_between, zone_of
 from smsc_filter.cli.verbs import Verbs
 from smsc_filter.policy.appeals import OUTCOMES, ComplaintState, Terms, terms_of
 from smsc_filter.policy.measures import Step
@@ -292,3 +292,4 @@ def add_verbs(verbs: Verbs) -> None:
     one.add_argument("--from", dest="begin", metavar="DATE", required=True, help="first day, in the profile's zone")
     one.add_argument("--to", dest="end", metavar="DATE", required=True, help="last day")
     one.add_argument("--out", type=Path, metavar="DIR", required=True, help="a new folder")
+    add_unverified(one)

@@ -46,20 +46,31 @@ def export_between(options: argparse.Namespace, kind: str | None) -> int:
     if end <= begin:
         return fail(f"--to {options.end} lies before --from {options.begin}")
     scope = exporting.Scope(options.owner, round(begin * 1000), min(round(end * 1000), exporting.LAST_MOMENT_MS))
-    return write_export(settings, options.out, scope, kind)
+    return write_export(settings, options.out, scope, kind, unverified=options.unverified)
 
 
 def export_consents(options: argparse.Namespace) -> int:
     """Write consents as they are, and the events they follow from, into a folder with a signed manifest."""
     settings = read_settings(options.config)
-    return write_export(settings, options.out, exporting.Scope(options.owner, 0, exporting.LAST_MOMENT_MS), "consents")
+    return write_export(settings, options.out, exporting.Scope(options.owner, 0, exporting.LAST_MOMENT_MS), "consents",
+                        unverified=options.unverified)  # fmt: skip
 
 
-def write_export(settings: Settings, out: Path, scope: exporting.Scope, kind: str | None) -> int:
-    """Export what ``scope`` asks for; ``kind`` "consents" or "complaints" for these alone."""
+def write_export(
+    settings: Settings, out: Path, scope: exporting.Scope, kind: str | None, *, unverified: bool = False
+) -> int:
+    """Export what ``scope`` asks for; ``kind`` "consents" or "complaints" for these alone.
+
+    What does not verify is not exported, or with ``unverified`` marked so in the manifest.
+    """
     now = time.time()
     engine = open_records(settings)
     try:
+        problems = problems_of(*verify_everything(engine, settings.data_dir))
+        if problems and not unverified:
+            for problem in problems:
+                console.print(problem, highlight=False, markup=False)
+            return fail("nothing was exported: the records were tampered with; --unverified exports them, marked so")
         sections = None
         if kind == "consents":
             sections = exporting.consent_sections(engine, reply_seconds=reply_seconds(settings), now=now)
@@ -75,6 +86,7 @@ def write_export(settings: Settings, out: Path, scope: exporting.Scope, kind: st
                 now=now,
                 evidence_folder=evidence_folder(settings),
                 sections=sections,
+                problems=problems,
                 advance=lambda rows: progress.advance(task, rows),
             )
     finally:
@@ -151,7 +163,7 @@ def verify_records(options: argparse.Namespace) -> int:
             verify.note_anchor(settings.data_dir, key, events.position, events.chain, now)
     finally:
         engine.dispose()
-    problems = [*found.problems, *(f"consent_events: {problem}" for problem in events.problems)]
+    problems = problems_of(found, events)
     for problem in problems:
         console.print(problem, highlight=False, markup=False)
     if problems:
@@ -165,6 +177,11 @@ def verify_records(options: argparse.Namespace) -> int:
     tell(f"the chain of seals ends with {found.position}: {found.chain}")
     tell(f"documents of this installation are signed with {key.public}")
     return 0
+
+
+def problems_of(found: SealsFound, events: verify.Verification) -> list[str]:
+    """What verifying found, a sentence each."""
+    return [*found.problems, *(f"consent_events: {problem}" for problem in events.problems)]
 
 
 def verify_everything(
@@ -321,6 +338,11 @@ def first_moment(text: str, zone: ZoneInfo, *, after: bool = False) -> float:
     return moment
 
 
+def add_unverified(one: argparse.ArgumentParser) -> None:
+    """``--unverified``."""
+    one.add_argument("--unverified", action="store_true", help="export also what does not verify; the manifest says so")
+
+
 def add_verbs(verbs: Verbs) -> None:
     """``export``, ``verify``, ``purge``, ``erase``."""
     example = "smsc-filter export --owner shop-ltd --from 2026-01-01 --to 2026-01-31 --out shop-january"
@@ -330,6 +352,7 @@ def add_verbs(verbs: Verbs) -> None:
     one.add_argument("--to", dest="end", metavar="DATE", help="last day, or the first moment left out")
     one.add_argument("--out", type=Path, metavar="DIR", help="a new folder")
     one.add_argument("--verify", type=Path, metavar="DIR", help="check a folder that was exported instead")
+    add_unverified(one)
     one.add_argument("--key", help="with --verify: the public key it must be signed with")
     one = verbs.verb("verify", verify_records, example="smsc-filter verify --config smsc-filter.toml")
     one.add_argument(
@@ -349,6 +372,7 @@ def add_consent_verbs(consent: Verbs) -> None:
     one = consent.verb("export", export_consents, example="smsc-filter consent export --owner shop-ltd --out consents")
     one.add_argument("--owner", help="whose; everybody's where not given")
     one.add_argument("--out", type=Path, metavar="DIR", required=True, help="a new folder")
+    add_unverified(one)
     one = consent.verb("verify", verify_consents, example="smsc-filter consent verify --config smsc-filter.toml")
     one.add_argument("--receipt", type=Path, metavar="FILE", help="check this receipt instead of all events")
     one.add_argument("--offline", action="store_true", help="with --receipt: by itself, without the records")

@@ -17,13 +17,14 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Connection, Engine, RowMapping, and_, or_, select
 
-from smsc_filter.records import chain
+from smsc_filter.records import chain, export_proofs
 from smsc_filter.records.consents import BATCH_ROWS, consents_of_pairs, owner_names, pairs_on_record, read_head
 from smsc_filter.records.database import reading
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.evidence import Evidence, wrong_file
 from smsc_filter.records.retention import DECISION_ID_BITS
-from smsc_filter.records.signature import SigningKey, check_signature
+from smsc_filter.records.seals import end_of_seals
+from smsc_filter.records.signature import SigningKey, check_signature, signed_octets
 from smsc_filter.records.tables import (
     appeal_events,
     appeals,
@@ -39,6 +40,9 @@ from smsc_filter.records.tables import (
 MANIFEST: Final = "manifest.json"
 KIND: Final = "smsc-filter-export"
 EVIDENCE: Final = "evidence"
+
+IDS: Final = {"decisions": "id", "outcomes": "decision_id"}
+"""Sections whose rows are sealed by segment, and what their id is called."""
 
 
 LAST_MOMENT_MS: Final = (1 << 63 - DECISION_ID_BITS) - 2
@@ -75,11 +79,12 @@ def export(
     now: float,
     evidence_folder: Path,
     sections: Sequence[Section] | None = None,
+    problems: Sequence[str] = (),
     advance: Callable[[int], object] = lambda rows: None,
 ) -> dict[str, Any]:
     """Write what ``scope`` asks for into the new folder ``out``; the manifest.
 
-    The folder gets its name when it is complete.
+    The folder gets its name when it is complete. ``problems`` is what verifying found: the manifest says so.
 
     Raises:
         RecordsError: ``out`` is there already, or cannot be written.
@@ -93,13 +98,16 @@ def export(
         try:
             with reading(engine) as connection:
                 # Before the rows: what the chain was at least when they were read.
-                head = read_head(connection)
+                head, sealed_to = read_head(connection), end_of_seals(connection)
                 files: dict[str, Any] = {}
                 evidence: dict[str, str] = {}
+                ids: dict[str, list[int]] = {kind: [] for kind in IDS}
                 for section in SECTIONS if sections is None else sections:
-                    rows = _noting_evidence(section.rows(connection, scope), evidence)
+                    rows = _noting(section, section.rows(connection, scope), evidence, ids)
                     files[f"{section.name}.jsonl"] = _write(unfinished / f"{section.name}.jsonl", rows, advance)
+                sealed = export_proofs.write_seals(connection, unfinished, ids, sealed_to[0])
             missing = _copy_evidence(evidence_folder, unfinished, evidence, files)
+            _add_proofs(unfinished, files)
             manifest = key.sign(
                 {
                     "kind": KIND,
@@ -111,8 +119,12 @@ def export(
                     "files": files,
                     "evidence_not_kept_here": missing,
                     "head": {"position": head.position, "chain": head.chain.hex()},
+                    "seals": {"position": sealed_to[0], "chain": sealed_to[1]},
+                    "sealed": sealed,
+                    "problems": list(problems),
                 }
             )
+            export_proofs.write_signature(unfinished, manifest)
             (unfinished / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
             if out.exists():
                 out.rmdir()
@@ -148,7 +160,12 @@ def check_export(folder: Path, public: str | None = None) -> tuple[dict[str, Any
         check_signature(manifest, public)
     except RecordsError as error:
         problems.append(f"{MANIFEST} {error}")
-    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    there -= {MANIFEST, *export_proofs.SIGNING_FILES}
+    problems += [f"when it was exported: {each}" for each in manifest.get("problems", ())]
+    signed = folder / export_proofs.SIGNED
+    if signed.is_file() and signed.read_bytes() != signed_octets(manifest):
+        problems.append(f"{export_proofs.SIGNED} is not what {MANIFEST} says")
     problems += [f"{name} is not in the manifest" for name in sorted(there - wanted.keys())]
     for name, expected in sorted(wanted.items()):
         if name not in there:
@@ -342,8 +359,13 @@ def _plain(row: RowMapping) -> Row:
     return {str(name): value for name, value in row.items()}
 
 
-def _noting_evidence(rows: Iterator[Row], evidence: dict[str, str]) -> Iterator[Row]:
+def _noting(
+    section: Section, rows: Iterator[Row], evidence: dict[str, str], ids: dict[str, list[int]]
+) -> Iterator[Row]:
+    key = IDS.get(section.name)
     for row in rows:
+        if key is not None and key in row:
+            ids[section.name].append(row[key])
         if row.get("evidence_name"):
             evidence[row["evidence_name"]] = row["evidence"]
         yield row
@@ -365,6 +387,18 @@ def _write(path: Path, rows: Iterator[Row], advance: Callable[[int], object]) ->
         os.fsync(file.fileno())
     advance(number - told)
     return {"sha256": digest.hexdigest(), "octets": octets, "rows": number}
+
+
+def _add_proofs(folder: Path, files: dict[str, Any]) -> None:
+    """Add the words and sums for a third party, and name all that the folder holds in ``files``."""
+    (folder / export_proofs.README).write_text(export_proofs.readme())
+    for path in sorted([folder / export_proofs.README, *(folder / export_proofs.FOLDER).iterdir()]):
+        digest, octets, _ = _measure(path)
+        files[str(path.relative_to(folder))] = {"sha256": digest, "octets": octets, "rows": 0}
+    sums = "".join(f"{each['sha256']}  {name}\n" for name, each in sorted(files.items()))
+    (folder / export_proofs.SUMS).write_text(sums)
+    digest, octets, _ = _measure(folder / export_proofs.SUMS)
+    files[export_proofs.SUMS] = {"sha256": digest, "octets": octets, "rows": 0}
 
 
 def _measure(path: Path) -> tuple[str, int, int]:

@@ -78,17 +78,27 @@ def seal_end(engine: Engine) -> tuple[int, str]:
     Raises:
         SqlUnavailable: the database does not answer.
     """
-    head = seal_heads.c
     with reading(engine) as connection:
-        end = connection.execute(select(head.bound, head.chain).where(head.name == "seals")).one()
+        return end_of_seals(connection)
+
+
+def end_of_seals(connection: Connection) -> tuple[int, str]:
+    """Where the chain of seals ends: position and chain."""
+    head = seal_heads.c
+    end = connection.execute(select(head.bound, head.chain).where(head.name == "seals")).one()
     return end.bound, end.chain or BEGINNING
 
 
 def chain_after(previous: str, seal: Any) -> str:
     """The chain up to a seal and including it."""
+    return sha256(chain_words(previous, seal).encode()).hexdigest()
+
+
+def chain_words(previous: str, seal: Any) -> str:
+    """What the chain is the digest of."""
     words = (previous, seal["kind"], seal["first_id"], seal["last_id"], seal["rows"], seal["at_ms"],
              "found" if seal["found"] else "new", seal["root"])  # fmt: skip
-    return sha256(" ".join(map(str, words)).encode()).hexdigest()
+    return " ".join(map(str, words))
 
 
 def root_of(entries: list[tuple[int, bytes]]) -> str:

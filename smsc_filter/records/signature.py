@@ -66,6 +66,11 @@ class SigningKey:
         return {**signed, "signature": b64encode(self._key.sign(_octets(signed))).decode()}
 
 
+def signed_octets(document: Mapping[str, Any]) -> bytes:
+    """What the signature of a document is of."""
+    return _octets({name: value for name, value in document.items() if name != "signature"})
+
+
 def check_signature(document: Mapping[str, Any], public: str | None = None) -> None:
     """Whether a document is as it was signed.
 
@@ -76,14 +81,13 @@ def check_signature(document: Mapping[str, Any], public: str | None = None) -> N
     Raises:
         RecordsError: it is not; the sentence says why.
     """
-    signed = {name: value for name, value in document.items() if name != "signature"}
     key, signature = document.get("key"), document.get("signature")
     if not isinstance(key, str) or not isinstance(signature, str):
         raise RecordsError("has no signature")
     if public is not None and key != public:
         raise RecordsError(f"is signed with key {key}, not with {public}")
     try:
-        Ed25519PublicKey.from_public_bytes(b64decode(key)).verify(b64decode(signature), _octets(signed))
+        Ed25519PublicKey.from_public_bytes(b64decode(key)).verify(b64decode(signature), signed_octets(document))
     except (InvalidSignature, ValueError) as error:
         raise RecordsError("was changed after it was signed") from error
 

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from smsc_filter.cli import main
+from smsc_filter.records.audit import Actor, note_done
 from smsc_filter.records.consents import history
 from smsc_filter.records.database import open_database
 
@@ -195,6 +196,29 @@ def test_a_forgery_is_found_by_verify(say: Say, folder: Path) -> None:
     status, _, error = say("consent", "verify")
     assert status == 1
     assert "event 2 is missing: the chain was noted elsewhere" in error
+
+
+def test_an_edit_of_any_record_is_found_by_verify_and_not_exported(say: Say, folder: Path) -> None:
+    say("consent", "import", "consents.csv")
+    engine = open_database("", folder / "var")
+    note_done(engine, Actor("wang"), "sign-in", "wang", now=1.0)
+    status, out, _ = say("verify")
+    assert status == 0
+    assert "audit: 1 rows as they were sealed\n" in out.replace("2 rows", "1 rows")
+    assert "consent_events: 2 rows as they were sealed" in out
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE audit SET actor = 'li' WHERE action = 'sign-in'")
+    engine.dispose()
+    status, _, error = say("verify")
+    assert status == 1
+    assert "audit:" in error
+    assert "was changed" in error
+    wanted = ("export", "--owner", "shop-ltd", "--from", "2026-01-01", "--to", "2026-01-01")
+    status, _, error = say(*wanted, "--out", "out")
+    assert (status, "nothing was exported" in error, (folder / "out").exists()) == (1, True, False)
+    assert say(*wanted, "--out", "out", "--unverified")[0] == 0
+    status, _, error = say("export", "--verify", "out", config=False)
+    assert (status, "when it was exported: audit:" in error) == (1, True)
 
 
 def test_export_of_a_provider_is_written_and_checked(say: Say, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from smsc_filter.records.decisions import insert_decisions, insert_outcomes
 from smsc_filter.records.errors import RecordsError
 from smsc_filter.records.evidence import Evidence, keep, wrong_file
 from smsc_filter.records.export import SECTIONS, Scope, Section, check_export, consent_sections, export, register
+from smsc_filter.records.seals import seal_due
 from smsc_filter.records.signature import SigningKey
 from smsc_filter.records.verify import anchor_of, verify_events
 
@@ -92,12 +94,43 @@ def test_everything_of_a_provider_between_two_dates(filled: Engine, tmp_path: Pa
     assert file.read_bytes() == b"signed form"
     manifest, problems = check_export(folder, key.public)
     assert problems == []
-    assert {name: each["rows"] for name, each in manifest["files"].items()} == {
+    told = {name for name in manifest["files"] if name in ("README.txt", "SHA256SUMS") or name.startswith("sealed/")}
+    assert {name: each["rows"] for name, each in manifest["files"].items() if name not in told} == {
         "decisions.jsonl": 2, "outcomes.jsonl": 2, "consent_events.jsonl": 2, "whitelist.jsonl": 1,
         f"evidence/{file.name}": 0, "appeals.jsonl": 0, "complaints.jsonl": 0,
     }  # fmt: skip
     anchor = anchor_of((folder / "manifest.json").read_bytes(), "manifest")
     assert verify_events(filled, [anchor]).problems == []
+
+
+def test_a_third_party_checks_an_export_with_the_commands_of_its_readme(
+    filled: Engine, tmp_path: Path, key: SigningKey
+) -> None:
+    seal_due(filled, NOW + 99 * 86_400)
+    folder = write(filled, tmp_path, key)
+    manifest, problems = check_export(folder, key.public)
+    assert (problems, manifest["sealed"]) == ([], 4)
+    commands = [line for line in (folder / "README.txt").read_text().splitlines() if line.startswith("    ")]
+    commands = [line.strip() for line in commands if not line.startswith("     ")]
+    assert len(commands) == 6
+
+    def run() -> list[str]:
+        return [subprocess.run(["/bin/sh", "-c", each], cwd=folder, text=True, check=False, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT).stdout.strip() for each in commands]  # fmt: skip
+
+    good = ["Signature Verified Successfully", "", "", "", "", manifest["seals"]["chain"]]
+    assert run() == good
+    for name, place in (("manifest.signed", 0), ("SHA256SUMS", 1), ("decisions.jsonl", 2), ("sealed/rows.txt", 3),
+                        ("sealed/segment-1.txt", 4), ("sealed/chain.txt", 5)):  # fmt: skip
+        before = (folder / name).read_bytes()
+        (folder / name).write_bytes(before.replace(b"1", b"2", 1))
+        assert run()[place] != good[place], name
+        (folder / name).write_bytes(before)
+
+
+def test_what_does_not_verify_is_marked(filled: Engine, tmp_path: Path, key: SigningKey) -> None:
+    folder = write(filled, tmp_path, key, problems=["decisions: 2 was changed"])
+    assert check_export(folder)[1] == ["when it was exported: decisions: 2 was changed"]
 
 
 def test_of_everybody_when_no_owner_is_named(filled: Engine, tmp_path: Path, key: SigningKey) -> None:
