@@ -84,7 +84,7 @@ def open_database(url: str, data_dir: Path, text_keys: TextKeys | None = None, *
 
                 listen(engine)
                 adopt(engine, time.time())
-        else:
+        elif revision == REVISION:
             listen(engine)
     except RecordsError as error:
         engine.dispose()
