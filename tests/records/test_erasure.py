@@ -14,8 +14,11 @@ from smsc_filter.records.consents import store_events
 from smsc_filter.records.database import forget_deleted, reading, writing
 from smsc_filter.records.decisions import insert_decisions
 from smsc_filter.records.erasure import Erased, erase
+from smsc_filter.records.retention import purge
+from smsc_filter.records.seals import seal_due
 from smsc_filter.records.tables import audit, decisions, portal_sessions
 from smsc_filter.records.verify import verify_events
+from smsc_filter.records.verify_seals import verify_seals
 from smsc_filter.state import keys
 from smsc_filter.state.embedded import EmbeddedStore
 from smsc_filter.state.erasure import erase_number
@@ -80,6 +83,19 @@ def test_a_withdrawal_binds_after_an_erasure_and_the_chain_holds(filled: Engine)
     run(filled)
     assert state_now(filled, NOW) == "WITHDRAWN"
     assert verify_events(filled, []).problems == []
+
+
+def test_what_was_sealed_verifies_after_an_erasure_and_after_a_purge(filled: Engine) -> None:
+    seal_due(filled, at(NOW))
+    assert verify_seals(filled).problems == []
+    run(filled)
+    assert verify_seals(filled).problems == []
+    seal_due(filled, at(NOW) + 600)
+    purged = purge(filled, FIVE, now=at("2027-06-01T00:00"), reply_seconds=REPLY_SECONDS)
+    assert purged.decisions == 4
+    found = verify_seals(filled)
+    assert found.problems == []
+    assert sum(count for (table, _), count in found.removed.items() if table == "decisions") == 5
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(filled: Engine) -> None:
