@@ -93,7 +93,7 @@ async def send_mutated(port: int, tally: Tally, seed: int = 1) -> None:
             writer.write(encode_bind(CommandId.BIND_TRANSCEIVER, 1, b"mutant", b"mut-pw"))
             drain = asyncio.ensure_future(_read_to_end(reader))
             try:
-                while not drain.done():
+                while not (drain.done() or writer.is_closing()):
                     number += 1
                     source, text = MUTANT.senders[0].encode(), chance.choice(texts)
                     udh = b"\x05\x00\x03\x01\x02\x01" if chance.random() < 0.3 else b""
@@ -168,7 +168,8 @@ async def _connection(
         yield None
         return
     try:
-        with contextlib.suppress(OSError, TimeoutError):
+        # uvloop says RuntimeError of a transport that closed between a look at it and a write.
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
             yield reader, writer
     finally:
         writer.close()

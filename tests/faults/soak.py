@@ -80,6 +80,8 @@ class Soak:
     """Resident octets of each role, at seconds since the start."""
 
     began: float = field(default_factory=time.monotonic)
+    broken: list[str] = field(default_factory=list)
+    """Why a peer ended before the soak did: then the relay was not under what was promised."""
 
     @property
     def elapsed(self) -> float:
@@ -112,7 +114,9 @@ class Soak:
         finally:
             for task in (pace, *others):
                 task.cancel()
-            await asyncio.gather(pace, *others, return_exceptions=True)
+            ended = await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.gather(pace, return_exceptions=True)
+        self.broken = [repr(each) for each in ended if isinstance(each, Exception)]
         return provider
 
     async def _pace(self, provider: Provider) -> None:
@@ -190,7 +194,7 @@ def soak_ground(folder: Path) -> Iterator[Ground]:
 
 def faults_of(soak: Soak) -> tuple[list[str], Counter[int]]:
     """What was promised and did not hold, in words; and how often each status was answered."""
-    found = []
+    found = [f"a peer of the soak ended by itself: {each}" for each in soak.broken]
     statuses = Counter(letter.answer.status for letter in soak.letters if letter.answer is not None)
     unanswered = sum(letter.answer is None for letter in soak.letters)
     if unanswered:
