@@ -19,8 +19,10 @@ from smsc_filter.policy.similar import check_similar
 from smsc_filter.policy.template import Parameters, chain_hash, check_template
 from smsc_filter.policy.verdict import Cause
 from smsc_filter.policy.zones import Zones, minute_of
+from smsc_filter.smpp.codec import encode_submit
 from smsc_filter.smpp.pdu import Pdu
-from smsc_filter.sms.message import Message
+from smsc_filter.sms.address import Numbering
+from smsc_filter.sms.message import Message, read_submit
 
 SHOP = Sender("106900001", "shop-ltd", "commercial", ())
 PORT = Sender("106920001", "shop-ltd", "service", ())
@@ -159,6 +161,25 @@ def test_an_operator_sets_or_lifts_quiet_hours() -> None:
     night = at("Asia/Shanghai", 2026, 3, 1, 23, 0)
     assert check_quiet(message(), facts(), rules(quiet="22:00-08:00"), night).cause is Cause.QUIET_HOURS
     assert check_quiet(message(), facts(), rules("in-tcccpr", quiet="none"), night).cause is None
+
+
+@pytest.mark.parametrize(("scheduled", "refused"), [
+    pytest.param(b"", False, id="now-at-noon"),
+    pytest.param(b"260301230000032+", True, id="at-night-there"),
+    pytest.param(b"260301150000000+", True, id="at-night-there-by-utc"),
+    pytest.param(b"000000110000000R", True, id="in-eleven-hours"),
+    pytest.param(b"000001000000000R", False, id="tomorrow-at-noon"),
+    pytest.param(b"260228230000032+", False, id="already-over"),
+    pytest.param(b"tonight", False, id="no-time"),
+])  # fmt: skip
+def test_quiet_hours_are_those_of_the_delivery_that_is_asked_for(scheduled: bytes, refused: bool) -> None:
+    octets = encode_submit(1, b"106900001", b"8613800000001", b"sale")
+    # Behind the two addresses: esm_class, protocol_id, priority_flag, then schedule_delivery_time, empty until now.
+    at_field = octets.index(b"8613800000001\0") + len(b"8613800000001\0") + 3
+    octets = octets[:at_field] + scheduled + octets[at_field:]
+    submit = read_submit(Pdu.from_octets(len(octets).to_bytes(4, "big") + octets[4:]), Numbering())
+    found = check_quiet(submit, facts(), rules(quiet="22:00-08:00"), at("Asia/Shanghai", 2026, 3, 1, 12, 0))
+    assert found.cause is (Cause.QUIET_HOURS if refused else None)
 
 
 @pytest.mark.parametrize(
