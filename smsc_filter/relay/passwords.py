@@ -62,6 +62,12 @@ DELAY_SECONDS: Final = 1.0
 MOST_DELAYED: Final = 200
 """Binds whose answer is put off at once."""
 
+GRACE_SECONDS: Final = 1.0
+"""How often a try of an address that has bound as the account is looked at while it has to wait."""
+
+GUESSES: Final = frozenset({"wrong", "waits"})
+"""Reasons of refusal that speak of guessing: a reconnect storm that finds no room is no attack."""
+
 REPORT_SECONDS: Final = 10.0
 """One log line for all refused binds of so long."""
 
@@ -119,8 +125,8 @@ class WrongBinds:
         self._pairs = Tries()
         self._addresses = Tries()
         self._names = Tries()
-        self._good: OrderedDict[tuple[str, str], None] = OrderedDict()
-        """Pairs that have bound."""
+        self._good: OrderedDict[tuple[str, str], float] = OrderedDict()
+        """Pairs that have bound, and when a try of theirs was last looked at although they had to wait."""
         self.refused: Counter[str] = Counter()
         """Refused binds by reason, as metrics have them."""
         self._since: Counter[str] = Counter()
@@ -134,8 +140,18 @@ class WrongBinds:
         return (name, address) in self._good
 
     def pair_waits(self, name: str, address: str, now: float) -> bool:
-        """Whether a password for ``name`` from ``address`` is not looked at for now."""
-        return self._pairs.waits((name, block_of(address)), now)
+        """Whether a password for ``name`` from ``address`` is not looked at for now.
+
+        An address that has bound as that account may share it, or its block, with somebody who guesses: of its tries
+        one in ``GRACE_SECONDS`` is looked at all the same.
+        """
+        if not self._pairs.waits((name, block_of(address)), now):
+            return False
+        looked_at = self._good.get((name, address))
+        if looked_at is None or now - looked_at < GRACE_SECONDS:
+            return True
+        self._good[name, address] = now
+        return False
 
     def address_waits(self, address: str, now: float) -> bool:
         """Whether passwords from ``address`` are not hashed for now."""
@@ -155,7 +171,7 @@ class WrongBinds:
     def right(self, name: str, address: str) -> None:
         """A bind stands: its pair is forgiven and known."""
         self._pairs.forget((name, block_of(address)))
-        self._good[name, address] = None
+        self._good[name, address] = -GRACE_SECONDS
         self._good.move_to_end((name, address))
         if len(self._good) > MOST_COUNTED:
             self._good.popitem(last=False)
@@ -168,6 +184,8 @@ class WrongBinds:
             log.warning("bind-refused", reason=reason, system_id=name, peer=address, **fields)
         else:
             self._since[reason] += 1
+        if reason not in GUESSES:
+            return
         if len(self._from) < MOST_COUNTED:
             self._from[block_of(address)] += 1
         if len(self._as) < MOST_COUNTED:
@@ -178,14 +196,14 @@ class WrongBinds:
         if now - self._reported_at < REPORT_SECONDS:
             return
         if self._since:
-            (peer, _), *_ = self._from.most_common(1)
+            most_from = self._from.most_common(1)
             log.warning(
                 "binds-refused",
                 binds=self._since.total(),
                 reasons=dict(self._since),
                 addresses=len(self._from),
                 system_ids=len(self._as),
-                most_from=peer,
+                most_from=most_from[0][0] if most_from else "",
             )
             self._reported_at = now
         for subject, count in (

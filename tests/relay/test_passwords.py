@@ -79,6 +79,31 @@ def test_who_guesses_is_not_looked_at_any_more_and_others_are(monkeypatch: pytes
     run(talk, monkeypatch)
 
 
+@pytest.mark.parametrize(("mine", "stranger"), [
+    pytest.param(HERE, HERE, id="behind-one-address"),
+    pytest.param("2001:db8:1:1::1", "2001:db8:1:ffff::9", id="in-one-block"),
+])  # fmt: skip
+def test_who_has_bound_well_is_looked_at_once_a_second_whoever_guesses_beside_it(mine: str, stranger: str) -> None:
+    binds = WrongBinds()
+    binds.right("shop", mine)
+    for _ in range(50):
+        binds.wrong("shop", stranger, 10.0)
+    assert not binds.pair_waits("shop", mine, 10.0)
+    assert binds.pair_waits("shop", mine, 10.5)
+    assert not binds.pair_waits("shop", mine, 11.0)
+    assert binds.pair_waits("shop", "203.0.113.9" if mine == HERE else stranger, 10.0) is (mine != HERE)
+
+
+def test_a_storm_of_binds_that_find_no_room_is_no_attack() -> None:
+    binds = WrongBinds()
+    for reason in ("no-room", "max-binds", "busy", "smsc", "version"):
+        for _ in range(2 * ALARM_WRONG_BINDS):
+            binds.refuse(reason, "shop", HERE, 0.0)
+    binds.report(REPORT_SECONDS, lambda name: True)
+    assert binds.alarms(REPORT_SECONDS) == []
+    assert binds.refused.total() == 10 * ALARM_WRONG_BINDS
+
+
 def test_an_account_that_is_guessed_at_from_everywhere_binds_from_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     async def talk(looker: Passwords) -> None:
         for number in range(GUESSED_AT * 5):
