@@ -35,6 +35,7 @@ from smsc_filter.relay.link import Halt, Link
 from smsc_filter.relay.people import People
 from smsc_filter.relay.repeats import WINDOW_SECONDS, Repeats
 from smsc_filter.relay.requests import Requests
+from smsc_filter.smpp.constants import HEADER_OCTETS
 from smsc_filter.smpp.pdu import Pdu
 from smsc_filter.sms.assembly import text_so_far
 from smsc_filter.sms.coding import decode_text
@@ -428,7 +429,9 @@ class Exchange:
             # A submit_multi has one answer: it is held as a whole or not at all.
             if its_multi is None or its_multi is not multi:
                 messages = 1 if its_multi is None else len(its_multi.messages)
-                hold = self._repeats.count(origin.system_id, cause, messages, now)
+                request = arrival[1].pdu if its_multi is None else its_multi.pdu
+                body = request.octets[HEADER_OCTETS:]
+                hold = self._repeats.count(origin.system_id, cause, body, now, messages)
             multi = its_multi
             if hold:
                 self._repeats.hold(cause, arrival)

@@ -6,7 +6,7 @@ import re
 from itertools import count
 
 from smsc_filter.policy.verdict import Cause
-from smsc_filter.relay.repeats import MOST_ROWS, WINDOW_SECONDS, Repeats
+from smsc_filter.relay.repeats import MOST_REMEMBERED, MOST_ROWS, WINDOW_SECONDS, Repeats
 from smsc_filter.smpp.constants import CommandId
 from tests.conftest import StartRelay
 
@@ -17,19 +17,34 @@ AWAY = Cause.UPSTREAM_UNAVAILABLE
 
 def test_the_first_of_a_window_have_a_record_each() -> None:
     repeats: Repeats[int] = Repeats()
-    assert [repeats.count("bank", AWAY, 1, 100.0) for _ in range(MOST_ROWS + 2)] == [False] * MOST_ROWS + [True] * 2
+    found = [repeats.count("bank", AWAY, b"again", 100.0) for _ in range(MOST_ROWS + 2)]
+    assert found == [False] * MOST_ROWS + [True] * 2
     # Other accounts and causes are counted for themselves.
-    assert not repeats.count("shop", AWAY, 1, 100.0)
-    assert not repeats.count("bank", Cause.STORE_UNAVAILABLE, 1, 100.0)
-    assert repeats.count("bank", AWAY, 1, 100.0 + WINDOW_SECONDS - 0.01)
-    assert not repeats.count("bank", AWAY, 1, 100.0 + WINDOW_SECONDS)
+    assert not repeats.count("shop", AWAY, b"again", 100.0)
+    assert not repeats.count("bank", Cause.STORE_UNAVAILABLE, b"again", 100.0)
+    assert repeats.count("bank", AWAY, b"again", 100.0 + WINDOW_SECONDS - 0.01)
+    assert not repeats.count("bank", AWAY, b"again", 100.0 + WINDOW_SECONDS)
+
+
+def test_a_message_that_was_not_refused_before_has_a_record_of_its_own() -> None:
+    repeats: Repeats[int] = Repeats()
+    assert not any(repeats.count("bank", AWAY, b"%d" % number, 100.0) for number in range(10 * MOST_ROWS))
+    assert all(repeats.count("bank", AWAY, b"%d" % number, 100.5) for number in range(10 * MOST_ROWS))
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    repeats: Repeats[int] = Repeats()
+    for number in range(MOST_REMEMBERED + 1):
+        repeats.count("bank", AWAY, b"%d" % number, 100.0)
+    assert not repeats.count("bank", AWAY, b"0", 100.0)
+    assert repeats.count("bank", AWAY, b"%d" % MOST_REMEMBERED, 100.0)
 
 
 def test_a_clock_set_back_begins_a_window() -> None:
     repeats: Repeats[int] = Repeats()
-    repeats.count("bank", AWAY, MOST_ROWS, 100.0)
-    assert repeats.count("bank", AWAY, 1, 100.0)
-    assert not repeats.count("bank", AWAY, 1, 50.0)
+    repeats.count("bank", AWAY, b"again", 100.0, messages=MOST_ROWS)
+    assert repeats.count("bank", AWAY, b"again", 100.0)
+    assert not repeats.count("bank", AWAY, b"again", 50.0)
 
 
 def test_what_is_held_is_taken_once_and_in_order() -> None:

@@ -48,6 +48,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "quiet": N_("quiet hours"),
     "greeting": N_("greeting"),
     "parts": N_("other parts"),
+    "repeats": N_("repeated refusals"),
     "store": N_("store"),
     "upstream": N_("SMSC"),
 }
